@@ -1,0 +1,44 @@
+# A new environment for each VENV; the stamp is renewed when what it is made from changes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed-$(1)
+INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES = setup.cfg pyproject.toml constraints.txt
+
+.PHONY: demo test lint types format docs clean
+
+demo: $(call STAMP,all)  ## Choose digits to label and show what that bought
+	$(BIN)/skal demo
+
+test: $(call STAMP,test)  ## Run every test, the docstrings' and this folder's pages' included
+	$(BIN)/python -m pytest
+
+lint: $(call STAMP,test)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(call STAMP,test)
+	$(BIN)/mypy
+
+format: $(call STAMP,test)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(call STAMP,docs)  ## Build the pages into docs/_build
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+
+clean:
+	rm -rf .venv docs/_build build *.egg-info
+
+$(call STAMP,all): $(SOURCES)
+	$(INSTALL) -e ".[all]"
+	touch $@
+
+$(call STAMP,test): $(SOURCES)
+	$(INSTALL) -e ".[all,test]"
+	touch $@
+
+$(call STAMP,docs): $(SOURCES)
+	$(INSTALL) -e ".[all,docs]"
+	touch $@

@@ -1,0 +1,61 @@
+"""The pools that benchmarks run on: real embeddings from a folder, or generated ones."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LabeledPool:
+    name: str
+    X: np.ndarray  # (n, d) float16 or float32
+    y: np.ndarray  # (n,)
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, help="folder with *_X_train.npy, *_y_train.npy, *_X_test.npy, *_y_test.npy"
+    )
+
+
+def load_pool(folder: Path | None) -> LabeledPool:
+    """Read the real pool in `folder`, or generate one of 20,000 × 128 with ten uneven classes."""
+    if folder is None:
+        return generated_pool()
+    found = sorted(folder.glob("*_X_train.npy"))
+    if len(found) != 1:
+        raise SystemExit(f"--data {folder}: expected one file *_X_train.npy there, found {len(found)}.")
+    prefix = found[0].name.removesuffix("_X_train.npy")
+    parts = ("X_train", "y_train", "X_test", "y_test")
+    return LabeledPool(prefix, *(np.load(folder / f"{prefix}_{part}.npy") for part in parts))
+
+
+def generated_pool(n: int = 20_000, d: int = 128, n_classes: int = 10, n_test: int = 2_000) -> LabeledPool:
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(n_classes, 3.0))
+    y = rng.choice(n_classes, size=n + n_test, p=shares)
+    modes = rng.normal(size=(n_classes, 5, d))
+    X = modes[y, rng.integers(5, size=len(y))] + 1.5 * rng.normal(size=(len(y), d))
+    X = X.astype(np.float16)
+    return LabeledPool("generated", X[:n], y[:n], X[n:], y[n:])
+
+
+def describe_machine() -> str:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "numpy"))
+    return f"{os.cpu_count()} cores, {cpu}; Python {platform.python_version()}, {packages}"

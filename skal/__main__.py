@@ -1,0 +1,5 @@
+"""``python -m skal``."""
+
+from skal.cli import app
+
+app(prog_name="skal")

@@ -1,0 +1,1 @@
+"""Arithmetic only: arrays in, arrays out. No scikit-learn and no estimator below this line."""

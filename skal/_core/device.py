@@ -1,0 +1,60 @@
+"""Where the arithmetic runs and how much of the pool may stay there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["full_float32", "resident_bytes", "resolve_device"]
+
+_CUDA_SHARE_FOR_THE_POOL = 0.6
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:i"`` into a device that exists.
+
+    ``"auto"`` takes the current CUDA device where there is one and the CPU elsewhere. A device
+    that was asked for by name is used or refused, never replaced.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of the above, or names a CUDA device that this machine lacks.
+    """
+    name = str(device)
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if re.fullmatch(r"cuda(:\d+)?", name) is None:
+        raise ValueError(f"device={name!r} is not known; use 'auto', 'cpu', 'cuda' or 'cuda:<index>'.")
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    resolved = torch.device(name)
+    if (resolved.index or 0) >= n_devices:
+        raise ValueError(
+            f"device={name!r} was asked for, but torch {torch.__version__} sees {n_devices} CUDA "
+            "devices on this machine; use device='auto' or device='cpu', or install a CUDA build of torch."
+        )
+    return resolved
+
+
+def resident_bytes(device: torch.device, host_bytes: int) -> int:
+    """Bytes of prepared pool that may stay on `device`: `host_bytes` on the CPU, a share of the free memory on CUDA."""
+    if device.type == "cpu":
+        return host_bytes
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return int(free_bytes * _CUDA_SHARE_FOR_THE_POOL)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Keep float32 matrix products in float32, whatever speed-up (TF32, bfloat16) the process has switched on."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

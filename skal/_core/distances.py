@@ -1,0 +1,53 @@
+"""Tiles of squared Euclidean distances, and the nearest of many centroids."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["half_sq_norms", "nearest_center", "pairwise_sq_dist", "row_sq_dist"]
+
+_CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
+
+
+def half_sq_norms(centers: Tensor) -> Tensor:
+    """Half the squared norm of each row, accumulated in float64, shape (k,)."""
+    return (0.5 * centers.double().square().sum(dim=1)).to(centers.dtype)
+
+
+def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the nearest center of each row; ties go to the lowest index.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (m, d)
+    centers : Tensor of shape (k, d)
+    half_norms : Tensor of shape (k,)
+        ``half_sq_norms(centers)``.
+
+    Returns
+    -------
+    labels : int64 Tensor of shape (m,)
+    score : Tensor of shape (m,)
+        ``½‖c‖² − x·c`` of that center; the squared distance is ``‖x‖² + 2 · score``.
+    """
+    n_at_once = _CENTERS_AT_ONCE[rows.device.type]
+    best, labels = torch.addmm(half_norms[:n_at_once], rows, centers[:n_at_once].T, alpha=-1).min(dim=1)
+    for first in range(n_at_once, len(centers), n_at_once):
+        chunk = slice(first, first + n_at_once)
+        score, local = torch.addmm(half_norms[chunk], rows, centers[chunk].T, alpha=-1).min(dim=1)
+        closer = score < best
+        best = torch.where(closer, score, best)
+        labels = torch.where(closer, local + first, labels)
+    return labels, best
+
+
+def row_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:
+    """Squared distance between row i and center i, by differences (no cancellation), shape (m,)."""
+    return (rows - centers).square().sum(dim=1)
+
+
+def pairwise_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:
+    """Squared distances of shape (m, k), never negative; exact zero for equal rows is not promised."""
+    cross = torch.addmm(half_sq_norms(centers), rows, centers.T, alpha=-1)
+    return (2.0 * (cross + half_sq_norms(rows)[:, None])).clamp_(min=0)

@@ -1,0 +1,6 @@
+"""Classifiers for a handful of labelled embeddings."""
+
+from skal.classifiers._cosine_knn import CosineKNNClassifier
+from skal.classifiers._linear_probe import LinearProbe
+
+__all__ = ["CosineKNNClassifier", "LinearProbe"]

@@ -1,0 +1,324 @@
+"""The paper's LIN: one linear layer on frozen features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skal._core.blocks import Pool
+from skal._core.device import full_float32, resolve_device
+from skal._core.moments import pool_moments
+from skal._core.softmax import AdamSchedule, train_softmax
+from skal._validation import (
+    DEVICE,
+    CallbackSupportMixin,
+    Integral,
+    Interval,
+    Progress,
+    Real,
+    StrOptions,
+    check_pool,
+    check_sample_weights,
+    fit_context,
+    local_generator,
+    with_callbacks,
+)
+from skal.classifiers._labels import encode_labels
+
+__all__ = ["LinearProbe"]
+
+
+class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Softmax regression on embeddings, trained by mini-batch Adam as in the paper.
+
+    The layer starts at zero: the problem is convex, so a random start would only add noise that a
+    handful of labels cannot wash out.
+
+    Parameters
+    ----------
+    lr : float, default=0.01
+        Adam's first learning rate.
+    milestones : tuple of int, default=(50, 75)
+        Epochs at which the learning rate is multiplied by `gamma`.
+    gamma : float, default=0.1
+        Factor at each milestone.
+    n_epochs : int, default=100
+        Passes over the labelled rows.
+    batch_size : int, default=128
+        Rows a step. The paper takes 4 on CIFAR.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient.
+    scaling : {"standardize", "l2"} or None, default="standardize"
+        "standardize" subtracts each feature's mean and divides by its standard deviation, as the
+        paper's text says; "l2" normalises each row, as its scripts do; None takes the rows as they are.
+    classes : array-like of shape (n_classes,), default=None
+        The full list of classes, where it is known; one that no labelled row shows gets probability
+        0. None means the classes in y.
+    device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
+        Where to compute. "auto" takes a CUDA device where there is one.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the order of the batches, the same on every device.
+    verbose : int, default=0
+        1 prints the loss of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Known classes, sorted.
+    coef_ : ndarray of shape (1, d) or (n_classes, d)
+        Weights on the features as given (under "l2": on the unit rows); the standardisation is
+        folded in. One row where there are two classes at most, as in scikit-learn.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Minus infinity for a class that no labelled row shows.
+    loss_curve_ : list of float
+        Mean training loss of each epoch; empty where one class was shown, as nothing is trained.
+    device_ : torch.device
+        Where it was trained.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    CosineKNNClassifier : The paper's NN; nothing to train.
+
+    Notes
+    -----
+    float64 input is trained in float64, everything else in float32. Time ``4·n_epochs·n·d·n_classes``
+    operations; memory: the labelled rows and four layers of d × n_classes on the device.
+    Prediction reads X in tiles.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
+       Learning", section 4, "Linear classification".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.classifiers import LinearProbe
+    >>> X, y = load_digits(return_X_y=True)
+    >>> probe = LinearProbe(random_state=0).fit(X[:300], y[:300])
+    >>> bool(probe.score(X[300:], y[300:]) > 0.85)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "milestones": ["array-like"],
+        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "scaling": [StrOptions({"standardize", "l2"}), None],
+        "classes": ["array-like", None],
+        "device": DEVICE,
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        lr=0.01,
+        milestones=(50, 75),
+        gamma=0.1,
+        n_epochs=100,
+        batch_size=128,
+        weight_decay=0.0,
+        scaling="standardize",
+        classes=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.lr = lr
+        self.milestones = milestones
+        self.gamma = gamma
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.scaling = scaling
+        self.classes = classes
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_unlabeled=None):
+        """Train on the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            The labelled rows.
+        y : array-like of shape (n,)
+            Their classes.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows; integers count as repetitions, zero leaves a row out.
+        X_unlabeled : array-like of shape (m, d), default=None
+            The whole pool, which then gives the means and deviations of the features; read in
+            tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a row holds NaN or infinity (the first is named), a label is missing or not in
+            `classes`, or the lengths differ.
+        """
+        X = check_pool(self, X, reset=True)
+        self.classes_, targets = encode_labels(self, X, y, self.classes)
+        self.device_ = resolve_device(self.device)
+        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
+        with full_float32():
+            tiles = [tile.rows for tile in self._pool(X, _dtype_of(X)).tiles()]
+            is_used = torch.from_numpy(weights > 0).to(self.device_)
+            rows = torch.cat(tiles)[is_used]
+            row_weights = torch.from_numpy(weights[weights > 0]).to(self.device_)
+            scaler = self._fit_scaler(rows, row_weights, X_unlabeled)
+            self._train(scaler.apply(rows), targets[weights > 0], row_weights.to(rows.dtype), scaler)
+        return self
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            One column, the logit of ``classes_[1]``, where there are two classes at most.
+        """
+        logits = np.concatenate(list(self._logits(X)))
+        return logits[:, 0] if len(self.classes_) <= 2 else logits
+
+    def predict_proba(self, X):
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
+
+    def predict(self, X):
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Read in tiles; memory does not grow with n × n_classes.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        winners = [self._probabilities(tile_logits).argmax(axis=1) for tile_logits in self._logits(X)]
+        return self.classes_[np.concatenate(winners)]
+
+    def _pool(self, X, dtype):
+        return Pool(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
+
+    def _fit_scaler(self, rows, row_weights, X_unlabeled):
+        n_features = rows.shape[1]
+        if self.scaling != "standardize":
+            return _Scaler(torch.zeros(n_features), torch.ones(n_features)).to(rows)
+        if X_unlabeled is None:
+            shares = (row_weights / row_weights.sum())[:, None]
+            mean = (rows.double() * shares).sum(dim=0)
+            variance = ((rows.double() - mean).square() * shares).sum(dim=0)
+            return _Scaler.from_moments(mean, variance, len(rows), rows.dtype)
+        pool = Pool(check_pool(self, X_unlabeled, reset=False), self.device_, dtype=rows.dtype)
+        mean, variance = pool_moments(pool)
+        return _Scaler.from_moments(mean, variance, pool.n_rows, rows.dtype)
+
+    def _train(self, rows, targets, row_weights, scaler):
+        seen, local_targets = np.unique(targets, return_inverse=True)
+        schedule = AdamSchedule(
+            self.lr, tuple(self.milestones), self.gamma, self.n_epochs, self.batch_size, self.weight_decay
+        )
+        weight = rows.new_zeros((rows.shape[1], len(self.classes_)))
+        bias = rows.new_full((len(self.classes_),), -torch.inf)
+        self.loss_curve_ = []
+        if len(seen) == 1:
+            bias[seen[0]] = 0.0
+        else:
+            progress = Progress(self, self.n_epochs, "epoch")
+            layer = train_softmax(
+                rows,
+                torch.from_numpy(local_targets).to(self.device_),
+                row_weights,
+                len(seen),
+                schedule,
+                local_generator(self.random_state),
+                on_epoch=lambda epoch, loss: progress.advance(epoch + 1, loss, "loss"),
+            )
+            progress.close()
+            weight[:, seen], bias[seen] = layer.weight, layer.bias
+            self.loss_curve_ = layer.loss_curve
+        coef, intercept = scaler.fold_into(weight, bias)
+        if len(self.classes_) == 2:  # one column of log odds, as scikit-learn's linear models keep it
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        self.coef_, self.intercept_ = coef, intercept
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        X = check_pool(self, X, reset=False)
+        device = resolve_device(self.device)
+        coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
+        pool = Pool(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
+        with full_float32():
+            for tile in pool.tiles():
+                yield torch.addmm(intercept, tile.rows, coef.T).cpu().numpy()
+
+    def _probabilities(self, logits):
+        if len(self.classes_) == 1:
+            return np.ones_like(logits)
+        if len(self.classes_) == 2:
+            return np.hstack([expit(-logits), expit(logits)])
+        return softmax(logits, axis=1)
+
+
+def _dtype_of(X):
+    return torch.float64 if str(X.dtype).removeprefix("torch.") == "float64" else torch.float32
+
+
+@dataclass(frozen=True)
+class _Scaler:
+    mean: torch.Tensor  # (d,)
+    deviation: torch.Tensor  # (d,), 1 where the feature is constant
+
+    @classmethod
+    def from_moments(cls, mean, variance, n_rows, dtype):
+        rounding = (n_rows * mean * torch.finfo(torch.float64).eps) ** 2 + (mean * torch.finfo(dtype).eps) ** 2
+        is_constant = variance <= rounding + n_rows * torch.finfo(torch.float64).eps * variance
+        return cls(mean, torch.where(is_constant, 1.0, variance.sqrt()))
+
+    def to(self, like):
+        return _Scaler(self.mean.to(like.device, torch.float64), self.deviation.to(like.device, torch.float64))
+
+    def apply(self, rows):
+        return ((rows.double() - self.mean) / self.deviation).to(rows.dtype)
+
+    def fold_into(self, weight, bias):
+        """Move the scaling from the rows (n, d) into the layer: ``coef`` (n_classes, d) and ``intercept``."""
+        coef = (weight.double() / self.deviation[:, None]).T
+        intercept = bias.double() - coef @ self.mean
+        return coef.to(weight.dtype).cpu().numpy(), intercept.to(weight.dtype).cpu().numpy()

@@ -1,0 +1,53 @@
+"""The command line: parse, call, write. No algorithm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+except ImportError as error:
+    raise SystemExit("The command line needs typer and rich: `pip install skal[cli]`.") from error
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Low-budget active learning.")
+
+
+@app.callback()
+def main() -> None:
+    """Low-budget active learning: which rows are worth labelling, and what that buys."""
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the two pictures; made if it is not there.")] = Path(
+        "skal-demo"
+    ),
+    n_jobs: Annotated[int | None, typer.Option(help="Processes; by default one.")] = None,
+) -> None:
+    """Choose which of 1,797 handwritten digits to label, and compare with random choice."""
+    from skal._demo import BUDGETS, N_SEEDS, draw_demo, make_samplers, run_demo
+
+    console = Console()
+    console.print(
+        "A pool of handwritten digits, nobody has labelled them yet. Which ones are worth a label?", highlight=False
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Selecting and training", total=len(make_samplers()) * len(BUDGETS) * N_SEEDS)
+        curve = run_demo(n_jobs=n_jobs, on_run=lambda run: progress.advance(task))
+    typer.echo(f"\n{curve}\n")
+    try:
+        pictures = draw_demo(curve, output)
+    except ImportError as error:
+        raise SystemExit(str(error)) from error
+    except OSError as error:
+        raise SystemExit(f"Cannot write the pictures to {output}: {error.strerror}. Pass another --output.") from error
+    for what, path in pictures.items():
+        typer.echo(f"{what}: {path}")
+
+
+if __name__ == "__main__":
+    app()

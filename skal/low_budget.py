@@ -1,0 +1,179 @@
+"""The paper as one scikit-learn classifier: pick, look up only those labels, train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skal._validation import (
+    check_labeled_indices,
+    check_pool,
+    check_target_length,
+    fit_context,
+    has_fit_parameter,
+    rows_of,
+    set_random_states,
+)
+from skal.classifiers import LinearProbe
+from skal.samplers import KMeansSampler
+
+__all__ = ["LowBudgetClassifier", "fit_on_labeled_rows"]
+
+
+def fit_on_labeled_rows(classifier: Any, X: Any, y: Any, labeled_idx: np.ndarray) -> Any:
+    """Fit `classifier` on the rows `labeled_idx`, and hand it the whole pool where it can use one."""
+    fit_params = {"X_unlabeled": X} if has_fit_parameter(classifier, "X_unlabeled") else {}
+    return classifier.fit(rows_of(X, labeled_idx), rows_of(y, labeled_idx), **fit_params)
+
+
+def _classifier_has(method):
+    def check(self):
+        default = LinearProbe() if self.classifier is None else self.classifier
+        return hasattr(getattr(self, "classifier_", default), method)
+
+    return check
+
+
+class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Let a sampler choose which rows to label, and train a classifier on just those.
+
+    `fit` takes the whole pool with an entry of y for each row, and reads y only at the rows that the
+    sampler picks and at those labelled already; elsewhere y may hold anything. So a search over
+    ``sampler__budget`` by scikit-learn's own tools compares budgets honestly.
+
+    Parameters
+    ----------
+    sampler : sampler, default=None
+        Chooses the rows. None means ``KMeansSampler()``.
+    classifier : classifier, default=None
+        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_unlabeled`` where its
+        `fit` has that parameter.
+    random_state : int, RandomState instance or None, default=None
+        Seeds both parts. None leaves them the seeds they have.
+
+    Attributes
+    ----------
+    sampler_ : sampler
+        The fitted sampler.
+    classifier_ : classifier
+        The fitted classifier.
+    selected_indices_ : ndarray of shape (budget,), int64
+        The rows that were picked.
+    classes_ : ndarray of shape (n_classes,)
+        The classes the classifier knows.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> import skal
+    >>> X, y = load_digits(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     skal.LowBudgetClassifier(random_state=0), {"sampler__budget": [10, 100]}, cv=3
+    ... )
+    >>> search.estimator.set_params(sampler=skal.samplers.KMeansSampler())
+    LowBudgetClassifier(random_state=0, sampler=KMeansSampler())
+    >>> search.fit(X, y).best_params_
+    {'sampler__budget': 100}
+    """
+
+    _parameter_constraints: dict = {
+        "sampler": [None, object],
+        "classifier": [None, object],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, sampler=None, classifier=None, *, random_state=None):
+        self.sampler = sampler
+        self.classifier = classifier
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, labeled_indices=None):
+        """Pick rows, look up their labels, and train.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            The pool.
+        y : array-like of shape (n,)
+            Labels, read only at the picks and at `labeled_indices`.
+        labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
+            Rows labelled already; the classifier is trained on them too.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            As the sampler and the classifier do.
+        """
+        pool = check_pool(self, X, reset=True)
+        check_target_length(self, pool, y)
+        labeled_idx = check_labeled_indices(labeled_indices, pool.shape[0])
+        self.sampler_ = KMeansSampler() if self.sampler is None else clone(self.sampler)
+        self.classifier_ = LinearProbe() if self.classifier is None else clone(self.classifier)
+        if self.random_state is not None:
+            set_random_states(self.sampler_, self.random_state)
+            set_random_states(self.classifier_, self.random_state)
+        self.sampler_.fit(X, y, labeled_indices=labeled_idx)
+        self.selected_indices_ = self.sampler_.selected_indices_
+        fit_on_labeled_rows(self.classifier_, X, y, np.concatenate([labeled_idx, self.selected_indices_]))
+        self.classes_ = self.classifier_.classes_
+        return self
+
+    def predict(self, X):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self._delegate("predict", X)
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return self._delegate("predict_proba", X)
+
+    @available_if(_classifier_has("decision_function"))
+    def decision_function(self, X):
+        """Return the classifier's decision values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+        """
+        return self._delegate("decision_function", X)
+
+    def _delegate(self, method, X):
+        check_is_fitted(self)
+        check_pool(self, X, reset=False)
+        return getattr(self.classifier_, method)(X)

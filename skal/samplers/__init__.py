@@ -1,0 +1,7 @@
+"""Samplers: which rows of a pool to label."""
+
+from skal.samplers._kmeans import KMeansSampler
+from skal.samplers._random import RandomSampler
+from skal.samplers._uniform import UniformSampler
+
+__all__ = ["KMeansSampler", "RandomSampler", "UniformSampler"]

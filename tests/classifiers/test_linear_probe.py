@@ -1,0 +1,127 @@
+"""The paper's LIN."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from skal.classifiers import LinearProbe
+
+
+def test_coefficients_act_on_the_features_as_given(blobs):
+    X, y = blobs
+    probe = LinearProbe(random_state=0).fit(X, y)
+    assert probe.coef_.shape == (3, 6)
+    logits = X @ probe.coef_.T + probe.intercept_
+    np.testing.assert_allclose(probe.decision_function(X), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(probe.predict_proba(X), softmax(logits, axis=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(probe.predict(X), probe.classes_[logits.argmax(axis=1)])
+    assert len(probe.loss_curve_) == 100
+    assert probe.loss_curve_[-1] < 0.3 * probe.loss_curve_[0]
+
+
+def test_it_reaches_the_optimum_that_logistic_regression_finds(rng):
+    X = rng.normal(size=(300, 4))
+    y = (X[:, 0] + rng.logistic(size=300) > 0).astype(int) + (X[:, 1] + rng.logistic(size=300) > 1)
+    probe = LinearProbe(lr=0.05, n_epochs=800, milestones=(400, 600), batch_size=300).fit(X, y)
+    reference = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(probe.predict_proba(X), reference.predict_proba(X), atol=2e-3)
+
+
+def test_two_classes_have_one_column(blobs):
+    X, y = blobs
+    probe = LinearProbe(random_state=0).fit(X[y < 2], y[y < 2])
+    assert probe.coef_.shape == (1, 6)
+    assert probe.decision_function(X).shape == (len(X),)
+    np.testing.assert_allclose(probe.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(probe.predict(X), (probe.decision_function(X) > 0).astype(int))
+
+
+@pytest.mark.parametrize("seen", [[0], [1], [0, 2], [3]])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_classes_that_were_not_shown_get_probability_zero(seen, n_classes, blobs):
+    X, y = blobs
+    if max(seen) >= n_classes:
+        pytest.skip("not among the classes")
+    y = np.array(seen)[y % len(seen)]
+    probe = LinearProbe(classes=range(n_classes), random_state=0).fit(X, y)
+    assert probe.classes_.tolist() == list(range(n_classes))
+    probabilities = probe.predict_proba(X)
+    assert probabilities.shape == (len(X), n_classes)
+    unseen = [c for c in range(n_classes) if c not in seen]
+    assert (probabilities[:, unseen] == 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert set(probe.predict(X)) <= set(seen)
+
+
+def test_one_class_only_is_predicted():
+    probe = LinearProbe().fit(np.eye(3), ["only"] * 3)
+    assert probe.predict(np.zeros((2, 3))).tolist() == ["only", "only"]
+    assert probe.predict_proba(np.zeros((2, 3))).tolist() == [[1.0], [1.0]]
+    assert probe.loss_curve_ == []
+
+
+def test_standardisation_takes_its_statistics_from_the_pool(rng):
+    pool = rng.normal(size=(5000, 4)) * [1, 10, 0.1, 0] + [0, 5, -3, 2]
+    X, y = pool[:40], rng.integers(0, 2, size=40)
+    with_pool = LinearProbe(random_state=0).fit(X, y, X_unlabeled=pool)
+    by_hand = LinearProbe(scaling=None, random_state=0).fit(StandardScaler().fit(pool).transform(X), y)
+    np.testing.assert_allclose(
+        with_pool.decision_function(X), by_hand.decision_function(StandardScaler().fit(pool).transform(X)), atol=1e-6
+    )
+    alone = LinearProbe(random_state=0).fit(X, y)
+    by_hand = LinearProbe(scaling=None, random_state=0).fit(StandardScaler().fit_transform(X), y)
+    np.testing.assert_allclose(
+        alone.decision_function(X), by_hand.decision_function(StandardScaler().fit_transform(X)), atol=1e-6
+    )
+    assert not np.allclose(alone.decision_function(X), with_pool.decision_function(X), atol=1e-3)
+
+
+def test_l2_scaling_ignores_the_length_of_a_row(blobs, rng):
+    X, y = blobs
+    probe = LinearProbe(scaling="l2", random_state=0).fit(X, y)
+    longer = X * np.exp2(rng.integers(0, 9, size=(len(X), 1))).astype(np.float32)
+    np.testing.assert_array_equal(probe.predict_proba(X), probe.predict_proba(longer))
+    np.testing.assert_array_equal(LinearProbe(scaling="l2", random_state=0).fit(longer, y).coef_, probe.coef_)
+
+
+def test_weights_count_as_repetitions_in_batches_too(rng):
+    X, y = rng.normal(size=(20, 3)), rng.integers(0, 2, size=20)
+    weights = np.ones(20)
+    weights[:5] = 0
+    left_out = LinearProbe(batch_size=4, random_state=0).fit(X[5:], y[5:])
+    weighted = LinearProbe(batch_size=4, random_state=0).fit(X, y, sample_weight=weights)
+    np.testing.assert_allclose(weighted.coef_, left_out.coef_, rtol=1e-9)
+    heavier = LinearProbe(batch_size=4, random_state=0).fit(X[5:], y[5:], sample_weight=np.full(15, 7.0))
+    np.testing.assert_allclose(heavier.coef_, left_out.coef_, rtol=1e-6)
+
+
+def test_seeds_order_the_batches(blobs):
+    X, y = blobs
+    first, same, other = (LinearProbe(batch_size=8, n_epochs=3, random_state=s).fit(X, y).coef_ for s in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_bad_input_is_refused_and_named(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match=r"holds the class .*2.*, which classes=\[0, 1\]"):
+        LinearProbe(classes=[0, 1]).fit(X, y)
+    with pytest.raises(ValueError, match="NaN: row 3 "):
+        LinearProbe().fit(np.where(np.arange(len(X))[:, None] == 3, np.nan, X), y)
+    with pytest.raises(ValueError, match="120 rows and y has 119"):
+        LinearProbe().fit(X, y[:-1])
+    with pytest.raises(ValueError, match="features"):
+        LinearProbe().fit(X, y, X_unlabeled=X[:, :2])
+    with pytest.raises(ValueError, match="zero"):
+        LinearProbe().fit(X, y, sample_weight=np.zeros(len(X)))
+    with pytest.raises(ValueError, match="scaling"):
+        LinearProbe(scaling="standardise").fit(X, y)
+
+
+@pytest.mark.gpu
+def test_the_same_probe_on_a_gpu(blobs):
+    X, y = blobs
+    on_cpu, on_gpu = (LinearProbe(device=device, random_state=0).fit(X, y) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=1e-3)

@@ -1,0 +1,37 @@
+"""Fixtures that many tests share."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def blobs(rng):
+    """Three well-separated groups of 40 rows in 6 dimensions, with their labels."""
+    centers = 10 * np.eye(3, 6)
+    y = np.repeat(np.arange(3), 40)
+    X = centers[y] + rng.normal(size=(120, 6))
+    order = rng.permutation(120)
+    return X[order].astype(np.float32), y[order]
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """(X_pool, X_test, y_pool, y_test) of the handwritten digits."""
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X.astype(np.float32), y, test_size=600, stratify=y, random_state=0)

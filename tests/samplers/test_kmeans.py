@@ -1,0 +1,144 @@
+"""The paper's baseline."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import normalize
+
+from skal.samplers import KMeansSampler
+
+
+def test_the_picks_are_the_members_nearest_their_centroids(digits):
+    X = digits[0]
+    sampler = KMeansSampler(budget=40, random_state=0).fit(X)
+    unit = normalize(X).astype(np.float64)
+    sq_dist = ((unit[:, None] - sampler.cluster_centers_[None]) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(sampler.labels_, sq_dist.argmin(axis=1))
+    assert sampler.inertia_ == pytest.approx(sq_dist.min(axis=1).sum(), rel=1e-6)
+    sizes = np.bincount(sampler.labels_)
+    largest_first = np.argsort(-sizes, kind="stable")
+    expected = [np.flatnonzero(sampler.labels_ == c)[sq_dist[sampler.labels_ == c, c].argmin()] for c in largest_first]
+    np.testing.assert_array_equal(sampler.selected_indices_, expected)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_inertia_is_as_low_as_scikit_learns(metric, digits):
+    X = digits[0]
+    rows = normalize(X) if metric == "cosine" else X
+    ours = [KMeansSampler(budget=30, metric=metric, random_state=seed).fit(X).inertia_ for seed in range(10)]
+    theirs = [KMeans(30, n_init=1, init="random", random_state=seed).fit(rows).inertia_ for seed in range(10)]
+    assert np.median(ours) <= 1.01 * np.median(theirs)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_given_centroids_lead_where_scikit_learn_goes(metric, blobs):
+    X, _ = blobs
+    rows = normalize(X) if metric == "cosine" else X
+    init = rows[:5].astype(np.float64)
+    ours = KMeansSampler(budget=5, metric=metric, init=init, tol=0, max_iter=300).fit(X)
+    theirs = KMeans(5, init=init, n_init=1, tol=0, algorithm="lloyd").fit(rows.astype(np.float64))
+    np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-4)
+    again = KMeansSampler(budget=5, metric=metric, init=lambda X, n_clusters, random_state: init, tol=0, max_iter=300)
+    np.testing.assert_array_equal(again.set_params(n_init=1).fit(X).labels_, ours.labels_)
+
+
+def test_a_common_offset_costs_no_digits(blobs):
+    X, _ = blobs
+    X = np.rint(64 * X) / 64  # so that the shifted rows are exact
+    near = KMeansSampler(budget=5, metric="euclidean", random_state=0).fit(X.astype(np.float64))
+    far = KMeansSampler(budget=5, metric="euclidean", random_state=0).fit(X.astype(np.float64) + 1e9)
+    np.testing.assert_array_equal(near.selected_indices_, far.selected_indices_)
+    assert far.inertia_ == pytest.approx(near.inertia_, rel=1e-5)
+
+
+def test_one_pick_in_each_group(blobs):
+    X, y = blobs
+    for seed in range(5):
+        assert set(y[KMeansSampler(budget=3, random_state=seed, n_init=5).fit_select(X)]) == {0, 1, 2}
+
+
+def test_scale_does_not_matter_to_cosine(blobs, rng):
+    X, _ = blobs
+    scaled = X * np.exp2(rng.integers(-9, 9, size=(len(X), 1))).astype(np.float32)
+    picks = [KMeansSampler(budget=8, random_state=0).fit_select(rows) for rows in (X, scaled)]
+    np.testing.assert_array_equal(*picks)
+
+
+def test_a_cluster_gives_its_nearest_row_that_is_not_labelled(blobs):
+    X, _ = blobs
+    first = KMeansSampler(budget=4, random_state=0).fit(X)
+    second = KMeansSampler(budget=4, random_state=0).fit(X, labeled_indices=first.selected_indices_)
+    np.testing.assert_array_equal(first.labels_, second.labels_)  # all rows are clustered, labelled or not
+    unit = normalize(X).astype(np.float64)
+    distance = np.linalg.norm(unit - second.cluster_centers_[second.labels_], axis=1)
+    distance[first.selected_indices_] = np.inf
+    for pick in second.selected_indices_:
+        cluster = second.labels_ == second.labels_[pick]
+        assert distance[pick] == distance[cluster].min()
+
+
+def test_select_from_the_same_pool_gives_the_same_rows(digits):
+    X_pool, X_other, *_ = digits
+    sampler = KMeansSampler(budget=20, random_state=0).fit(X_pool)
+    np.testing.assert_array_equal(sampler.select(X_pool), sampler.selected_indices_)
+    assert len(set(sampler.select(X_other))) == 20
+
+
+def test_more_runs_never_end_higher(digits):
+    X = digits[0]
+    one = KMeansSampler(budget=20, n_init=1, random_state=0).fit(X).inertia_
+    assert KMeansSampler(budget=20, n_init=8, random_state=0).fit(X).inertia_ <= one
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"metric": "cosin"}, "metric"),
+        ({"init": "kmeans"}, "init"),
+        ({"init": np.zeros((3, 2))}, r"shape \(3, 2\)"),
+        ({"init": np.full((10, 6), np.nan)}, "NaN"),
+        ({"n_init": 0}, "n_init"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"tol": -1}, "tol"),
+    ],
+)
+def test_bad_parameters(parameters, message, blobs):
+    with pytest.raises(ValueError, match=message):
+        KMeansSampler(**parameters).fit(blobs[0])
+
+
+def test_verbose_prints_each_iteration(blobs, capsys):
+    sampler = KMeansSampler(budget=5, random_state=0, verbose=1).fit(blobs[0])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == sampler.n_iter_
+    assert printed[0].startswith("[KMeansSampler] lloyd 1: inertia ")
+
+
+def test_scikit_learns_callbacks_see_each_iteration(blobs):
+    pytest.importorskip("sklearn.callback")
+
+    class Recorder:
+        def __init__(self):
+            self.events = []
+
+        def setup(self, estimator, context):
+            self.events.append("setup")
+
+        def teardown(self, estimator, context):
+            self.events.append("teardown")
+
+        def on_fit_task_begin(self, estimator, context):
+            self.events.append(f"begin {context.task_name}")
+
+        def on_fit_task_end(self, estimator, context):
+            self.events.append(f"end {context.task_name}")
+
+    recorder = Recorder()
+    sampler = KMeansSampler(budget=5, random_state=0)
+    sampler.set_callbacks(recorder)
+    sampler.fit(blobs[0])
+    assert recorder.events[:2] == ["setup", "begin fit"]
+    assert recorder.events[-2:] == ["end fit", "teardown"]
+    assert recorder.events.count("end lloyd") == sampler.n_iter_

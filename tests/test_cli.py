@@ -1,0 +1,51 @@
+"""The command line, as a user runs it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+from skal.cli import app
+
+
+def skal(*arguments, cwd):
+    command = [sys.executable, "-m", "skal", *arguments]
+    environment = {**os.environ, "MPLBACKEND": "Agg"}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
+
+
+def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path):
+    finished = skal("demo", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.splitlines()
+    for measure_lines in (slice(0, 3), slice(3, 6)):
+        rows = [line.split() for line in lines if line.startswith(("Uniform", "Random", "K-means"))][measure_lines]
+        at_20 = {row[0]: float(row[5]) for row in rows}
+        assert at_20["K-means"] > at_20["Random"]
+    pictures = [line.rsplit(": ", 1)[1] for line in lines if line.endswith(".png")]
+    assert len(pictures) == 2
+    for picture in pictures:
+        image = imread(tmp_path / picture)
+        assert image.shape[0] > 300
+        assert image.std() > 0.05
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("a file")
+    result = CliRunner().invoke(app, ["demo", "--output", str(tmp_path / "taken")])
+    assert result.exit_code == 1
+    assert "Cannot write the pictures" in str(result.exception or "") + result.output
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
+def test_help(arguments):
+    assert "demo" in CliRunner().invoke(app, arguments).output.lower()
+
+
+def test_an_unknown_command(tmp_path):
+    finished = skal("dmeo", cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "No such command" in finished.stderr

@@ -1,0 +1,45 @@
+"""What an import costs, each measured in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import skal
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def seconds(code):
+    timed = f"import time; start = time.perf_counter()\n{code}\nprint(time.perf_counter() - start)"
+    return min(float(run(timed)) for _ in range(3))
+
+
+def modules_after(code):
+    return set(json.loads(run(f"import json, sys\n{code}\nprint(json.dumps(list(sys.modules)))")))
+
+
+def test_the_bare_import_loads_nothing_heavy():
+    loaded = modules_after("import skal")
+    assert not loaded & {"torch", "sklearn", "numpy", "scipy", "faiss", "matplotlib"}
+
+
+def test_samplers_load_only_what_selection_needs():
+    loaded = modules_after("import skal.samplers, skal.classifiers, skal.evaluation, skal.plotting")
+    assert not loaded & {"matplotlib", "kornia", "faiss", "typer"}
+
+
+def test_samplers_cost_little_more_than_torch_and_scikit_learn():
+    peers = seconds("import torch, sklearn.base, sklearn.utils.validation")
+    assert seconds("import skal.samplers") <= 1.3 * peers
+
+
+def test_names_load_on_first_use():
+    assert skal.LowBudgetClassifier.__name__ == "LowBudgetClassifier"
+    assert skal.samplers.KMeansSampler.__name__ == "KMeansSampler"
+    assert set(dir(skal)) >= {"LowBudgetClassifier", "samplers", "classifiers", "evaluation", "__version__"}
+    with pytest.raises(AttributeError, match="no attribute 'sampler'"):
+        skal.sampler  # noqa: B018

@@ -1,0 +1,59 @@
+"""Imports go down the layers of the design, never up."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skal
+
+ROOT = Path(skal.__file__).parent
+
+LAYERS = [
+    "_core", "_validation", "base", "classifiers", "samplers", "low_budget", "evaluation", "plotting", "_demo", "cli",
+    "__main__",
+]  # fmt: skip
+
+
+def room_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+
+
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    level = LAYERS.index(room_of(path))
+    for module in imported_modules(path):
+        top, *rest = module.split(".")
+        if top == "skal" and rest:
+            assert LAYERS.index(rest[0]) <= level, f"{path} imports {module}, which stands above it"
+        if room_of(path) == "_core":
+            assert top != "sklearn", f"{path} imports {module}: _core knows no scikit-learn"
+
+
+def test_only_validation_touches_private_helpers_of_scikit_learn():
+    for path in FILES:
+        if room_of(path) == "_validation":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn"):
+                private = [name for name in [*node.module.split("."), *(a.name for a in node.names)] if name[0] == "_"]
+                assert not private, f"{path} imports {private} of scikit-learn"
+
+
+def test_one_public_sampler_a_file():
+    import skal.samplers
+
+    homes = [getattr(skal.samplers, name).__module__ for name in skal.samplers.__all__]
+    assert all(home.startswith("skal.samplers._") for home in homes)

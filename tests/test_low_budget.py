@@ -1,0 +1,136 @@
+"""The paper as one classifier, in scikit-learn's and imbalanced-learn's own tools."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skal
+from skal.classifiers import CosineKNNClassifier, LinearProbe
+from skal.samplers import KMeansSampler, RandomSampler
+
+
+class CountingLabels:
+    """Labels that count which rows are looked up."""
+
+    def __init__(self, y):
+        self.y, self.asked = y, []
+        self.shape = y.shape
+
+    def __len__(self):
+        return len(self.y)
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("every label was read at once")
+
+    def __getitem__(self, key):
+        rows = key[0] if isinstance(key, tuple) else key
+        self.asked += np.atleast_1d(rows).tolist()
+        return self.y[rows]
+
+
+def test_only_the_picked_labels_are_looked_up(digits):
+    X, X_test, y, y_test = digits
+    labels = CountingLabels(y)
+    model = skal.LowBudgetClassifier(KMeansSampler(budget=50), LinearProbe(), random_state=0).fit(X, labels)
+    assert set(labels.asked) == set(model.selected_indices_)
+    assert model.score(X_test, y_test) > 0.7
+
+
+def test_garbage_elsewhere_changes_nothing(digits):
+    X, X_test, y, _ = digits
+    clean = skal.LowBudgetClassifier(KMeansSampler(budget=30), random_state=0).fit(X, y)
+    garbage = np.full(len(y), None, dtype=object)
+    garbage[clean.selected_indices_] = y[clean.selected_indices_]
+    dirty = skal.LowBudgetClassifier(KMeansSampler(budget=30), random_state=0).fit(X, garbage)
+    np.testing.assert_array_equal(clean.predict(X_test), dirty.predict(X_test))
+
+
+def test_a_grid_over_budgets(digits):
+    X, X_test, y, y_test = digits
+    model = skal.LowBudgetClassifier(KMeansSampler(random_state=0), LinearProbe(random_state=0))
+    search = GridSearchCV(model, {"sampler__budget": [10, 30, 100]}, cv=3).fit(X, y)
+    assert search.best_params_ == {"sampler__budget": 100}
+    assert len(search.best_estimator_.selected_indices_) == 100
+    assert search.score(X_test, y_test) > 0.8
+
+
+def test_a_grid_over_strategies_and_classifiers(digits):
+    X, _, y, _ = digits
+    grid = {"sampler": [RandomSampler(30), KMeansSampler(30)], "classifier": [None, CosineKNNClassifier()]}
+    search = GridSearchCV(skal.LowBudgetClassifier(random_state=0), grid, cv=3).fit(X, y)
+    assert isinstance(search.best_params_["sampler"], KMeansSampler)
+
+
+def test_in_a_pipeline(digits):
+    X, X_test, y, y_test = digits
+    model = make_pipeline(StandardScaler(), skal.LowBudgetClassifier(KMeansSampler(60), random_state=0))
+    assert model.fit(X, y).score(X_test, y_test) > 0.7
+    search = GridSearchCV(model, {"lowbudgetclassifier__sampler__budget": [10, 60]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"lowbudgetclassifier__sampler__budget": 60}
+
+
+def test_a_sampler_in_imbalanced_learns_pipeline(digits):
+    X, X_test, y, y_test = digits
+    model = make_imblearn_pipeline(KMeansSampler(budget=60, random_state=0), LogisticRegression(max_iter=500))
+    assert model.fit(X, y).score(X_test, y_test) > 0.7
+    assert model[-1].n_features_in_ == 64
+
+
+def test_a_mask_survives_cross_validation(digits):
+    X, _, y, _ = digits
+    mask = np.zeros(len(X), dtype=bool)
+    mask[:40] = True
+    scores = cross_val_score(
+        skal.LowBudgetClassifier(KMeansSampler(20), random_state=0), X, y, params={"labeled_indices": mask}, cv=3
+    )
+    assert (scores > 0.6).all()
+
+
+def test_rows_labelled_already_are_trained_on_and_not_picked(digits):
+    X, _, y, _ = digits
+    labeled = np.flatnonzero(y == 3)[:5]
+    y = np.where(np.isin(np.arange(len(y)), labeled), 77, y)
+    model = skal.LowBudgetClassifier(KMeansSampler(20), random_state=0).fit(X, y, labeled_indices=labeled)
+    assert 77 in model.classes_
+    assert not np.isin(model.selected_indices_, labeled).any()
+
+
+def test_the_seed_reaches_both_parts_and_none_leaves_theirs(blobs):
+    X, y = blobs
+    model = skal.LowBudgetClassifier(RandomSampler(5, random_state=1), random_state=0)
+    first, second = (model.fit(X, y).selected_indices_ for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert model.sampler.random_state == 1
+    assert model.classifier_.random_state is not None
+    kept = skal.LowBudgetClassifier(RandomSampler(5, random_state=1)).fit(X, y).selected_indices_
+    np.testing.assert_array_equal(kept, RandomSampler(5, random_state=1).fit_select(X))
+
+
+def test_the_probe_is_given_the_pool(blobs):
+    X, y = blobs
+    model = skal.LowBudgetClassifier(KMeansSampler(9, random_state=0), LinearProbe(random_state=0)).fit(X, y)
+    picks = model.selected_indices_
+    by_hand = LinearProbe(random_state=0).fit(X[picks], y[picks], X_unlabeled=X)
+    np.testing.assert_array_equal(model.predict_proba(X), by_hand.predict_proba(X))
+
+
+def test_frames_keep_their_names(blobs):
+    X, y = blobs
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    model = skal.LowBudgetClassifier(random_state=0).fit(frame, pd.Series(y))
+    assert model.feature_names_in_.tolist() == list("abcdef")
+    assert model.classifier_.feature_names_in_.tolist() == list("abcdef")
+    assert model.score(frame, y) > 0.9
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("fedcba")])
+
+
+def test_methods_follow_the_classifier():
+    assert hasattr(skal.LowBudgetClassifier(), "decision_function")
+    assert not hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "decision_function")
+    assert hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "predict_proba")
