@@ -67,7 +67,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         The classes the classifier knows.
     n_features_in_ : int
         Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
     Examples

@@ -44,7 +44,7 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         Labelled rows.
     n_features_in_ : int
         Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
     See Also

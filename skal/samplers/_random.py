@@ -28,7 +28,7 @@ class RandomSampler(BaseSampler):
         Distinct rows of the pool, in the order of the permutation.
     n_features_in_ : int
         Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
     See Also

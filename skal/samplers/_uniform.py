@@ -31,7 +31,7 @@ class UniformSampler(BaseSampler):
         Distinct rows of the pool: the first pick of each class, then the second of each, and so on.
     n_features_in_ : int
         Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
     See Also
