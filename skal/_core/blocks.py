@@ -49,6 +49,8 @@ class Pool:
         lose no digits to a common offset.
     dtype : torch.dtype
         Of the tiles.
+    tile_rows : int or None
+        Rows a tile. None takes what suits one matrix product with all centers.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Pool:
         resident_bytes: int = 0,
         shift: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        tile_rows: int | None = None,
     ) -> None:
         self.X = X
         self.device = device
@@ -72,7 +75,7 @@ class Pool:
         self.shift = shift
         self.dtype = dtype
         self.n_rows, self.n_features = int(X.shape[0]), int(X.shape[1])
-        self.tile_rows = _TILE_ROWS[device.type]
+        self.tile_rows = tile_rows or _TILE_ROWS[device.type]
         self._borrowed = self._borrow()
         n_resident = 0
         if self._borrowed is None:
@@ -86,8 +89,13 @@ class Pool:
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the pool once, in row order."""
-        for start in range(0, self.n_rows, self.tile_rows):
-            yield Tile(start, self._tile(start, min(start + self.tile_rows, self.n_rows)))
+        for where in self.tile_slices():
+            yield Tile(where.start, self._tile(where.start, where.stop))
+
+    def tile_slices(self) -> list[slice]:
+        """Which rows each tile holds."""
+        starts = range(0, self.n_rows, self.tile_rows)
+        return [slice(start, min(start + self.tile_rows, self.n_rows)) for start in starts]
 
     def rows(self, indices: Any) -> Tensor:
         """Return the rows at `indices`, prepared exactly as in the tiles, shape (len(indices), d)."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from skal._core.blocks import Pool
 from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, row_sq_dist
 
-__all__ = ["KMeansResult", "Partition", "kmeans", "kmeans_plus_plus", "lloyd", "partition"]
+__all__ = ["KMeansResult", "Partition", "kmeans_plus_plus", "lloyd", "partition"]
 
 
 class BlockStatistics(NamedTuple):
@@ -39,7 +39,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class KMeansResult:
-    """The best of several runs."""
+    """Where a run ended."""
 
     centers: Tensor  # (k, d) float32
     partition: Partition
@@ -47,32 +47,56 @@ class KMeansResult:
 
 
 class ClusterSums:
-    """Sums and counts of rows by cluster: float32 for about k rows at a time, float64 beyond."""
+    """Sums and counts of rows by cluster, in an order of addition that never varies.
 
-    def __init__(self, n_clusters: int, n_features: int, device: torch.device) -> None:
+    Sums are float64; unless `precise`, about k rows at a time are added in float32 first.
+    """
+
+    def __init__(self, n_clusters: int, n_features: int, device: torch.device, *, precise: bool = False) -> None:
         self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
         self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
-        self._partial = torch.zeros((n_clusters, n_features), dtype=torch.float32, device=device)
+        self._partial = self.sums if precise else torch.zeros_like(self.sums, dtype=torch.float32)
         self._n_partial = 0
 
-    def add(self, rows: Tensor, labels: Tensor) -> None:
-        """Add each row (m, d) to the cluster its label names, in an order that never varies."""
+    def copy(self) -> ClusterSums:
+        """A precise copy, to try moves on."""
+        self.flush()
+        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True)
+        copied.sums += self.sums
+        copied.counts += self.counts
+        return copied
+
+    def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
+        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
         counts = torch.bincount(labels, minlength=len(self.counts))
-        self.counts += counts
+        self.counts += sign * counts
+        rows = rows.to(self._partial.dtype)
         if rows.device.type == "cpu":
-            self._partial.index_add_(0, labels, rows)
+            self._partial.index_add_(0, labels, rows, alpha=sign)
         else:  # atomics would add in a random order
             order = torch.argsort(labels, stable=True)
             present = counts > 0
-            self._partial[present] += torch.segment_reduce(rows[order], "sum", lengths=counts[present], axis=0)
+            segment_sums = torch.segment_reduce(rows[order], "sum", lengths=counts[present], axis=0)
+            self._partial[present] += sign * segment_sums
         self._n_partial += len(rows)
         if self._n_partial >= len(self.counts):
             self.flush()
 
     def flush(self) -> None:
-        self.sums += self._partial
-        self._partial.zero_()
+        """Bring `sums` up to date."""
         self._n_partial = 0
+        if self._partial is not self.sums:
+            self.sums += self._partial
+            self._partial.zero_()
+
+    def means(self, where_empty: Tensor) -> Tensor:
+        """Mean of each cluster, float32 of shape (k, d); a row of `where_empty` for an empty one."""
+        means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
+        return torch.where((self.counts > 0)[:, None], means, where_empty)
+
+    def between(self) -> float:
+        """``Σ ‖sum‖² / count``: what the squared norms of the rows are more than the inertia."""
+        return float((self.sums.square().sum(dim=1) / self.counts.clamp(min=1)).sum())
 
 
 def lloyd_pass(pool: Pool, centers: Tensor, labels: Tensor, sq_dist: Tensor) -> BlockStatistics:
@@ -242,19 +266,3 @@ def _lower_to_nearest(pool: Pool, new: list[int], sq_dist: Tensor) -> None:
         _, score = nearest_center(tile.rows, centers, half_norms)
         tile_sq_dist = (2.0 * (score + pool.half_sq_norms[tile.slice])).clamp_(min=0)
         torch.minimum(sq_dist[tile.slice], tile_sq_dist, out=sq_dist[tile.slice])
-
-
-def kmeans(
-    pool: Pool,
-    initial_centers: list[Callable[[], Tensor]],
-    *,
-    max_iter: int,
-    max_sq_shift: float,
-    on_iteration: Callable[[int, float], object] = lambda iteration, inertia: None,
-) -> KMeansResult:
-    """Run `lloyd` from each start (it makes (k, d) centers) and keep the lowest inertia, ties to the first."""
-    runs = (
-        lloyd(pool, start(), max_iter=max_iter, max_sq_shift=max_sq_shift, on_iteration=on_iteration)
-        for start in initial_centers
-    )
-    return min(runs, key=lambda result: result.partition.inertia)

@@ -137,14 +137,6 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     np.testing.assert_allclose(second_given_20 / n_pairs, today / today.sum(), atol=0.06)
 
 
-def test_the_best_of_several_runs_is_kept(rng):
-    X = np.concatenate([rng.normal(loc=center, scale=0.01, size=(20, 2)) for center in (0, 10, 20)]).astype(np.float32)
-    pool = Pool(X, CPU)
-    bad, good = pool.rows([0, 1, 2]), pool.rows([0, 20, 40])
-    result = core.kmeans(pool, [lambda: bad, lambda: good, lambda: bad], max_iter=1, max_sq_shift=0.0)
-    assert result.partition.inertia < 1.0
-
-
 @pytest.mark.gpu
 def test_the_same_partition_on_a_gpu(rng):
     X = rng.normal(size=(5000, 16)).astype(np.float32)

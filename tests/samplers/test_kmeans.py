@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.cluster import KMeans
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import normalize
 
+from skal import LowBudgetClassifier
+from skal.classifiers import CosineKNNClassifier
 from skal.samplers import KMeansSampler
+from skal.samplers import _kmeans as kmeans_module
 
 
 def test_the_picks_are_the_members_nearest_their_centroids(digits):
@@ -142,3 +147,84 @@ def test_scikit_learns_callbacks_see_each_iteration(blobs):
     assert recorder.events[:2] == ["setup", "begin fit"]
     assert recorder.events[-2:] == ["end fit", "teardown"]
     assert recorder.events.count("end lloyd") == sampler.n_iter_
+
+
+def test_auto_takes_what_is_cheaper(digits, rng):
+    def resolved(n_samples, budget):
+        return KMeansSampler(budget)._resolve_algorithm(n_samples, budget)
+
+    assert resolved(1200, 50) == "lloyd"
+    assert resolved(50_000, 50) == "lloyd"
+    assert resolved(50_000, 100) == "restricted"
+    few, many = rng.normal(size=(1000, 8)), rng.normal(size=(9000, 8)).astype(np.float32)
+    np.testing.assert_array_equal(
+        KMeansSampler(120, random_state=0).fit_select(many),
+        KMeansSampler(120, random_state=0, algorithm="restricted").fit_select(many),
+    )
+    np.testing.assert_array_equal(
+        KMeansSampler(120, random_state=0).fit_select(few),
+        KMeansSampler(120, random_state=0, algorithm="lloyd").fit_select(few),
+    )
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_restricted_keeps_the_contract_on_nasty_pools(metric, rng):
+    pools = {
+        "plain": rng.normal(size=(300, 6)),
+        "duplicates": np.ones((300, 6)),
+        "zero rows": rng.normal(size=(300, 6)) * (np.arange(300) % 2)[:, None],
+        "far away": rng.normal(size=(300, 6)) + 1e7,
+        "float16": rng.normal(size=(300, 6)).astype(np.float16),
+        "one column": rng.normal(size=(300, 1)),
+    }
+    for name, X in pools.items():
+        for budget in (1, 80, 290):
+            sampler = KMeansSampler(budget, metric=metric, algorithm="restricted", random_state=0)
+            picks = sampler.fit_select(X, labeled_indices=range(10))
+            assert len(set(picks)) == budget, name
+            assert picks.min() >= 10, name
+
+
+def test_restricted_picks_are_the_nearest_members(digits):
+    sampler = KMeansSampler(90, algorithm="restricted", random_state=0).fit(digits[0])
+    unit = normalize(digits[0]).astype(np.float64)
+    distance = np.linalg.norm(unit - sampler.cluster_centers_[sampler.labels_], axis=1)
+    assert sampler.inertia_ == pytest.approx((distance**2).sum(), rel=1e-5)
+    for pick in sampler.selected_indices_:
+        assert distance[pick] == pytest.approx(distance[sampler.labels_ == sampler.labels_[pick]].min(), rel=1e-5)
+
+
+def test_restricted_picks_are_the_same_under_any_memory_budget(tmp_path, rng):
+    np.save(tmp_path / "pool.npy", rng.normal(size=(9000, 12)).astype(np.float16))
+    reference = None
+    for working_memory in (1e-6, 0.2, 1024):
+        with config_context(working_memory=working_memory):
+            mapped = np.load(tmp_path / "pool.npy", mmap_mode="r")
+            picks = KMeansSampler(120, random_state=0).fit_select(mapped)
+        reference = picks if reference is None else reference
+        np.testing.assert_array_equal(picks, reference)
+
+
+def test_the_projection_is_paid_for_once_over_budgets(monkeypatch, rng):
+    X, n_sketches = rng.normal(size=(9000, 12)).astype(np.float32), []
+    original = kmeans_module.sketch_pool
+    monkeypatch.setattr(kmeans_module, "sketch_pool", lambda pool: n_sketches.append(1) or original(pool))
+    search = GridSearchCV(
+        LowBudgetClassifier(KMeansSampler(algorithm="restricted"), CosineKNNClassifier(), random_state=0),
+        {"sampler__budget": [70, 90, 110]},
+        cv=2,
+        refit=False,
+    )
+    search.fit(X, np.arange(9000) % 2)
+    assert len(n_sketches) == 2  # one a fold, not one a fold and budget
+    X[0, 0] += 1
+    KMeansSampler(70, algorithm="restricted").fit(X)
+    KMeansSampler(70, algorithm="restricted", metric="euclidean").fit(X)
+    assert len(n_sketches) == 4  # other content, other metric
+
+
+def test_restricted_passes_are_limited_and_reported(digits, capsys):
+    sampler = KMeansSampler(90, algorithm="restricted", max_iter=7, tol=0, random_state=0, verbose=1).fit(digits[0])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == sampler.n_iter_ <= 7
+    assert printed[0].startswith("[KMeansSampler] restricted 1: inertia ")

@@ -1,0 +1,312 @@
+"""K-means for many centroids: each row is compared with the centroids around its own, not with all.
+
+Centroids are grouped, some forty neighbours a group. The rows of a group are compared with the
+centroids of the group and those nearest to them, as one dense product, so that a pass costs
+``2·n·c·d`` operations with c ≈ 200 in place of k. The first passes run on a few principal
+coordinates. Rows move by the rule of Hartigan, which leaves optima in which Lloyd's iterations stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Pool
+from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist
+from skal._core.kmeans import ClusterSums, KMeansResult, Partition, kmeans_plus_plus, lloyd
+from skal._core.projection import PrincipalAxes, principal_axes, project
+
+__all__ = ["Sketch", "restricted_kmeans", "sketch_pool"]
+
+_CENTERS_IN_A_GROUP = 48
+_NEIGHBORS_OF_A_CENTER = 24
+_GROUPS_SEARCHED_FOR_NEIGHBORS = 12
+_PASSES_BETWEEN_REGROUPINGS = 4
+_ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+_SEED_SAMPLE = (16384, 16)  # rows at least, rows a centroid
+_MOST_COMPONENTS = 128
+_SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
+_TILE_ELEMENTS = 1 << 25
+
+OnIteration = Callable[[int, float], object]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A pool on its leading principal directions."""
+
+    axes: PrincipalAxes
+    coordinates: Tensor  # (n, n_components) float32
+
+
+def sketch_pool(pool: Pool) -> Sketch:
+    """Project the pool to a quarter of its features, 128 at most: two passes, of which the first checks every row."""
+    _ = pool.half_sq_norms
+    axes = principal_axes(pool, max(1, min(pool.n_features // 4, _MOST_COMPONENTS)))
+    return Sketch(axes, project(pool, axes))
+
+
+def tile_rows_of(n_features: int) -> int:
+    """Rows a tile: many, so that the rows of a group lie together in few products."""
+    return max(2048, _TILE_ELEMENTS // n_features)
+
+
+def restricted_kmeans(
+    pool: Pool,
+    sketch: Sketch,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    init: str | Tensor = "k-means++",
+    max_iter: int,
+    min_improvement: float,
+    on_iteration: OnIteration = lambda iteration, inertia: None,
+) -> KMeansResult:
+    """Cluster a pool into many clusters.
+
+    Parameters
+    ----------
+    pool : Pool of shape (n, d)
+        With `tile_rows_of` rows a tile.
+    sketch : Sketch
+        Of the same pool.
+    n_clusters : int
+    rng : numpy.random.Generator
+    init : "k-means++", "random" or Tensor of shape (n_clusters, d)
+    max_iter : int
+        Passes at the most: a fifth of Lloyd and two fifths of Hartigan on the sketch, the rest of
+        Hartigan in all dimensions.
+    min_improvement : float
+        A phase ends with a pass that lowers its inertia by less than this fraction.
+    on_iteration : callable of (pass, inertia after it in the space it works in)
+
+    Returns
+    -------
+    KMeansResult
+        Centers are the means of their rows; a row's label need not be the nearest of all centers.
+        Memory beside pool and sketch: 40 bytes a row and five arrays of n_clusters × d.
+    """
+    small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
+    centers = _first_centers(small, sketch.axes, n_clusters, init, rng)
+    labels = _assign_by_groups(small, centers)
+    n_lloyd, n_small = max(1, max_iter // 5), max_iter * 2 // 5
+    n_done = 0
+    for space, n_passes, hartigan in (
+        (small, n_lloyd, False),
+        (small, n_small, True),
+        (pool, max_iter - n_lloyd - n_small, True),
+    ):
+        descent = _Descent(space, labels, n_clusters)
+        n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
+    return _measure(pool, labels, n_clusters, n_done)
+
+
+def _first_centers(
+    small: Pool, axes: PrincipalAxes, n_clusters: int, init: str | Tensor, rng: np.random.Generator
+) -> Tensor:
+    if isinstance(init, Tensor):
+        return (init - axes.mean) @ axes.directions
+    if init == "random":
+        return small.rows(rng.choice(small.n_rows, size=n_clusters, replace=False))
+    at_least, per_center = _SEED_SAMPLE
+    n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
+    sample = small.rows(np.sort(rng.choice(small.n_rows, size=n_sampled, replace=False)))
+    sample_pool = Pool(sample, small.device)
+    return sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng))
+
+
+@dataclass(frozen=True)
+class _Neighborhoods:
+    """Which centers the rows of which centers are compared with."""
+
+    group_of_center: Tensor  # (k,) int64
+    candidates: list[Tensor]  # of each group: its own centers and those near them, ascending
+
+
+def _make_neighborhoods(centers: Tensor) -> _Neighborhoods:
+    k = len(centers)
+    n_groups = max(1, round(k / _CENTERS_IN_A_GROUP))
+    center_pool = Pool(centers, centers.device)
+    evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
+    grouping = lloyd(center_pool, center_pool.rows(evenly), max_iter=4, max_sq_shift=0.0)
+    filled, group_of_center = grouping.partition.labels.unique(return_inverse=True)
+    members = _rows_by_group(group_of_center, len(filled))
+    group_centers, half_norms = grouping.centers[filled], half_sq_norms(centers)
+    to_groups = torch.addmm(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
+    n_near = min(len(filled), _GROUPS_SEARCHED_FOR_NEIGHBORS)
+    near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
+    candidates = []
+    for group, near in enumerate(near_groups):
+        around = torch.cat([members[other] for other in near])
+        score = torch.addmm(half_norms[around], centers[members[group]], centers[around].T, alpha=-1)
+        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
+        candidates.append(torch.cat([members[group], around[nearest].flatten()]).unique())
+    return _Neighborhoods(group_of_center, candidates)
+
+
+def _rows_by_group(groups: Tensor, n_groups: int) -> list[Tensor]:
+    """Positions in `groups` (m,) of each group, ascending."""
+    order = torch.argsort(groups, stable=True)
+    return list(order.split(torch.bincount(groups, minlength=n_groups).tolist()))
+
+
+def _assign_by_groups(pool: Pool, centers: Tensor) -> Tensor:
+    """Nearest center of each row among those around the nearest group of centers, shape (n,) int64."""
+    near = _make_neighborhoods(centers)
+    n_groups = len(near.candidates)
+    sums = ClusterSums(n_groups, pool.n_features, pool.device, precise=True)
+    sums.add(centers, near.group_of_center)
+    group_centers = sums.means(torch.zeros((n_groups, pool.n_features), device=pool.device))
+    group_norms, half_norms = half_sq_norms(group_centers), half_sq_norms(centers)
+    labels = torch.empty(pool.n_rows, dtype=torch.int64, device=pool.device)
+    at_once = _ROWS_AT_ONCE[pool.device.type]
+    for tile in pool.tiles():
+        groups = torch.cat([nearest_center(rows, group_centers, group_norms)[0] for rows in tile.rows.split(at_once)])
+        for candidates, members in zip(near.candidates, _rows_by_group(groups, n_groups), strict=True):
+            for positions in members.split(at_once) if len(members) else ():
+                local, _ = nearest_center(tile.rows[positions], centers[candidates], half_norms[candidates])
+                labels[tile.start + positions] = candidates[local]
+    return labels
+
+
+class _Descent:
+    """Labels of a pool, lowered in inertia pass by pass; writes to the labels it is given."""
+
+    def __init__(self, pool: Pool, labels: Tensor, n_clusters: int) -> None:
+        self.pool = pool
+        self.labels = labels
+        self.clusters = ClusterSums(n_clusters, pool.n_features, pool.device, precise=True)
+        for tile in pool.tiles():
+            for part in torch.arange(len(tile.rows), device=pool.device).split(_ROWS_AT_ONCE[pool.device.type]):
+                self.clusters.add(tile.rows[part], labels[tile.start + part])
+        self.clusters.flush()
+        self.centers = self.clusters.means(
+            torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
+        )
+        self.total_sq_norm = 2.0 * float(pool.half_sq_norms.sum(dtype=torch.float64))
+        self.inertia = self.total_sq_norm - self.clusters.between()
+        # A gain below float32's rounding of a distance is none.
+        self.least_gain = 2.0**-20 * self.total_sq_norm / (2 * pool.n_rows)
+
+    def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
+        """Make up to `n_passes` passes; return how many there have been in all."""
+        for step in range(n_passes):
+            if step % _PASSES_BETWEEN_REGROUPINGS == 0:
+                self._regroup()
+            before = self.inertia
+            target, gain = self._best_moves(hartigan)
+            self._move(target, gain, hartigan)
+            n_done += 1
+            on_iteration(n_done, self.inertia)
+            if before - self.inertia <= min_improvement * before:
+                break
+        return n_done
+
+    def _regroup(self) -> None:
+        self.near = _make_neighborhoods(self.centers)
+        n_groups = len(self.near.candidates)
+        self.members = [
+            _rows_by_group(self.near.group_of_center[self.labels[tile_slice]], n_groups)
+            for tile_slice in self.pool.tile_slices()
+        ]
+
+    def _best_moves(self, hartigan: bool) -> tuple[Tensor, Tensor]:
+        """For each row the best other cluster nearby and what moving there would gain, half its fall of the inertia.
+
+        A row of cluster a costs ``wₐ‖x − cₐ‖²`` where it is and ``w‖x − c‖²`` elsewhere: both weights
+        are 1 for Lloyd; for Hartigan ``n/(n − 1)`` at home and ``n/(n + 1)`` elsewhere, which counts how
+        the two centers follow.
+        """
+        centers, counts = self.centers, self.clusters.counts.to(self.centers.dtype)
+        away = counts / (counts + 1) if hartigan else torch.ones_like(counts)
+        home = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0) if hartigan else torch.ones_like(counts)
+        weighted_centers = centers * away[:, None]
+        weighted_half_norms = away * half_sq_norms(centers)
+        target = torch.empty_like(self.labels)
+        gain = torch.empty(self.pool.n_rows, dtype=centers.dtype, device=centers.device)
+        place_in_candidates = torch.empty(len(centers), dtype=torch.int64, device=centers.device)
+        for tile, tile_members in zip(self.pool.tiles(), self.members, strict=True):
+            for candidates, members in zip(self.near.candidates, tile_members, strict=True):
+                if len(members) == 0:
+                    continue
+                place_in_candidates[candidates] = torch.arange(len(candidates), device=centers.device)
+                group_centers, group_half_norms = weighted_centers[candidates].T, weighted_half_norms[candidates]
+                group_away = away[candidates]
+                for positions in members.split(_ROWS_AT_ONCE[centers.device.type]):
+                    row_idx = positions + tile.start
+                    rows, half_norms = tile.rows[positions], self.pool.half_sq_norms[row_idx]
+                    label = self.labels[row_idx]
+                    cost = torch.addmm(group_half_norms, rows, group_centers, alpha=-1)
+                    cost = cost.addr_(half_norms, group_away) if hartigan else cost.add_(half_norms[:, None])
+                    here = place_in_candidates[label][:, None]
+                    stay = (cost.gather(1, here).squeeze(1).clamp_(min=0) / away[label].clamp(min=0.5)) * home[label]
+                    leave, place = cost.scatter_(1, here, torch.inf).min(dim=1)
+                    target[row_idx] = candidates[place]
+                    gain[row_idx] = stay - leave
+        return target, gain
+
+    def _move(self, target: Tensor, gain: Tensor, hartigan: bool) -> None:
+        """Apply the moves that gain; of Hartigan's as many as do not spoil one another."""
+        row_idx = (gain > self.least_gain).nonzero().flatten()
+        if hartigan:
+            row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
+            most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
+            source, goal = self.labels[row_idx], target[row_idx]
+            spread = row_idx[(_rank_within(source) < most[source]) & (_rank_within(goal) < most[goal])]
+            if self._try_move(spread, target):
+                return
+            row_idx = row_idx[_touch_each_cluster_once(source, goal, len(self.centers))]
+        self._try_move(row_idx, target)
+
+    def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
+        """Move rows to their targets if that lowers the inertia, counted in float64."""
+        moved = self.clusters.copy()
+        for part in row_idx.split(_ROWS_AT_ONCE["cuda"]):
+            rows = self.pool.rows(part.cpu())
+            moved.add(rows, self.labels[part], sign=-1)
+            moved.add(rows, target[part])
+        moved.flush()
+        inertia = self.total_sq_norm - moved.between()
+        if inertia > self.inertia:
+            return False
+        self.clusters, self.inertia = moved, inertia
+        self.centers = moved.means(self.centers)
+        self.labels[row_idx] = target[row_idx]
+        return True
+
+
+def _rank_within(keys: Tensor) -> Tensor:
+    """How many earlier entries have the same key, shape (m,)."""
+    order = torch.argsort(keys, stable=True)
+    ordered = keys[order]
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(keys), device=keys.device) - torch.searchsorted(ordered, ordered)
+    return rank
+
+
+def _touch_each_cluster_once(source: Tensor, goal: Tensor, n_clusters: int) -> Tensor:
+    """Which moves are the first to touch both their clusters; such moves gain exactly what each gains alone."""
+    turn = torch.arange(len(source), device=source.device)
+    first = torch.full((n_clusters,), len(source), dtype=torch.int64, device=source.device)
+    first = first.scatter_reduce(0, source, turn, "amin").scatter_reduce(0, goal, turn, "amin")
+    return (first[source] == turn) & (first[goal] == turn)
+
+
+def _measure(pool: Pool, labels: Tensor, n_clusters: int, n_iter: int) -> KMeansResult:
+    """Means of the rows of each cluster, and every row's exact distance to the mean of its own."""
+    clusters = ClusterSums(n_clusters, pool.n_features, pool.device, precise=True)
+    for tile in pool.tiles():
+        clusters.add(tile.rows, labels[tile.slice])
+    clusters.flush()
+    centers = clusters.means(torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device))
+    sq_dist = torch.empty(pool.n_rows, dtype=torch.float32, device=pool.device)
+    at_once = _ROWS_AT_ONCE[pool.device.type]
+    for tile in pool.tiles():
+        for first in range(0, len(tile.rows), at_once):
+            part = slice(tile.start + first, min(tile.start + first + at_once, tile.slice.stop))
+            sq_dist[part] = row_sq_dist(tile.rows[first : first + at_once], centers[labels[part]])
+    return KMeansResult(centers, Partition(labels, sq_dist, float(sq_dist.sum(dtype=torch.float64))), n_iter)

@@ -1,0 +1,154 @@
+"""The restricted algorithm against Lloyd's and against its definition."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from skal._core import restricted as core
+from skal._core.blocks import Pool
+from skal._core.kmeans import kmeans_plus_plus, lloyd
+
+CPU = torch.device("cpu")
+
+
+def groups(rng, n=6000, d=48, n_groups=60, spread=0.7):
+    modes = rng.normal(size=(n_groups, d))
+    return (modes[rng.integers(n_groups, size=n)] + spread * rng.normal(size=(n, d))).astype(np.float32)
+
+
+def cluster(X, k, seed=0, max_iter=20, **options):
+    pool = Pool(X, CPU, tile_rows=2048, normalize=True)
+    sketch = core.sketch_pool(pool)
+    rng = np.random.default_rng(seed)
+    return core.restricted_kmeans(pool, sketch, k, rng, max_iter=max_iter, min_improvement=1e-4, **options)
+
+
+@pytest.mark.parametrize("k", [150, 900, 3000])
+@pytest.mark.parametrize("spread", [0.1, 0.7, 3.0])
+def test_inertia_is_as_low_as_lloyds(k, spread, rng):
+    X = groups(rng, spread=spread)
+    pool = Pool(X, CPU, normalize=True)
+    ours, lloyds = [], []
+    for seed in range(3):
+        ours.append(cluster(X, k, seed).partition.inertia)
+        first = pool.rows(kmeans_plus_plus(pool, k, np.random.default_rng(seed)))
+        lloyds.append(lloyd(pool, first, max_iter=100, max_sq_shift=0.0).partition.inertia)
+    assert np.median(ours) <= 1.01 * np.median(lloyds)
+
+
+@pytest.mark.parametrize("k", [40, 700])
+def test_every_pass_lowers_the_inertia_of_its_space_or_is_the_last_of_its_phase(k, rng):
+    X, seen = groups(rng), []
+    result = cluster(X, k, max_iter=20, on_iteration=lambda n, inertia: seen.append(inertia))
+    assert len(seen) == result.n_iter <= 20
+    drops = [before - after for before, after in pairwise(seen)]
+    rises = [position for position, drop in enumerate(drops) if drop < 0]
+    assert len(rises) <= 1  # only where all dimensions take over from the sketch
+
+
+def test_the_result_is_what_it_says(rng):
+    X = groups(rng)
+    result = cluster(X, 300)
+    unit = X.astype(np.float64) / np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)
+    labels = result.partition.labels.numpy()
+    for label in np.unique(labels):
+        np.testing.assert_allclose(result.centers[label], unit[labels == label].mean(axis=0), atol=1e-6)
+    sq_dist = ((unit - result.centers.numpy()[labels]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(result.partition.sq_dist, sq_dist, rtol=1e-4)
+    assert result.partition.inertia == pytest.approx(sq_dist.sum(), rel=1e-5)
+
+
+def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
+    X = groups(rng, n=400, d=12)
+    pool = Pool(X, CPU)
+    labels = torch.from_numpy(rng.integers(20, size=400))
+    descent = core._Descent(pool, labels, 20)
+    descent._regroup()
+    target, gain = descent._best_moves(hartigan=True)
+
+    def inertia(labels):
+        return sum(
+            ((X[labels == c] - X[labels == c].mean(axis=0, dtype=np.float64)) ** 2).sum() for c in np.unique(labels)
+        )
+
+    before = inertia(labels.numpy())
+    assert descent.inertia == pytest.approx(before, rel=1e-6)
+    for row in range(0, 400, 7):
+        falls = []
+        for other in range(20):
+            moved = labels.numpy().copy()
+            moved[row] = other
+            falls.append(before - inertia(moved))
+        falls[labels[row]] = -np.inf
+        assert int(target[row]) == int(np.argmax(falls))
+        assert 2 * float(gain[row]) == pytest.approx(max(falls), rel=1e-3, abs=1e-3)
+
+
+def test_moves_that_would_raise_the_inertia_are_not_made(rng):
+    X = groups(rng, n=400, d=12)
+    labels = torch.from_numpy(rng.integers(20, size=400))
+    descent = core._Descent(Pool(X, CPU), labels, 20)
+    for _ in range(3):
+        descent.run(4, True, 0.0, 0, lambda n, inertia: None)
+    settled, before = labels.clone(), descent.inertia
+    elsewhere = (settled + 1) % 20
+    assert not descent._try_move(torch.arange(0, 400, 2), elsewhere)
+    assert torch.equal(labels, settled)
+    assert descent.inertia == before
+
+
+def test_ranks_and_disjoint_moves(rng):
+    keys = torch.from_numpy(rng.integers(5, size=60))
+    expected = [int((keys[:position] == keys[position]).sum()) for position in range(60)]
+    assert core._rank_within(keys).tolist() == expected
+    source, goal = (torch.from_numpy(rng.integers(15, size=60)) for _ in range(2))
+    chosen = core._touch_each_cluster_once(source, goal, 15)
+    touched = [*source[chosen].tolist(), *goal[chosen & (source != goal)].tolist()]
+    assert len(touched) == len(set(touched))
+    assert bool(chosen[0])
+
+
+@pytest.mark.parametrize("kind", ["all equal", "seven distinct", "zero rows", "one column"])
+@pytest.mark.parametrize("k", [2, 70, 400])
+def test_pools_with_few_distinct_rows(kind, k, rng):
+    X = rng.normal(size=(400, 8)).astype(np.float32)
+    X = {
+        "all equal": np.tile(X[:1], (400, 1)),
+        "seven distinct": X[rng.integers(7, size=400)],
+        "zero rows": X * (np.arange(400) % 3 > 0)[:, None].astype(np.float32),
+        "one column": X[:, :1],
+    }[kind]
+    result = cluster(X, k)
+    assert result.partition.labels.shape == (400,)
+    assert bool(torch.isfinite(result.centers).all())
+    if kind == "all equal" or (kind == "seven distinct" and k >= 70):
+        assert result.partition.inertia == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("init", ["random", "k-means++"])
+def test_named_starts(init, rng):
+    assert cluster(groups(rng), 100, init=init).partition.inertia > 0
+
+
+def test_given_centers_are_where_it_starts(rng):
+    X = groups(rng, n_groups=64, spread=0.01)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    found = cluster(X, 64, max_iter=30).centers
+    again = cluster(X, 64, seed=1, max_iter=5, init=found)
+    assert again.partition.inertia <= 1.001 * ((unit[:, None] - found.numpy()[None]) ** 2).sum(axis=2).min(axis=1).sum()
+
+
+@pytest.mark.gpu
+def test_the_same_inertia_on_a_gpu_and_twice_the_same_bits(rng):
+    X = groups(rng)
+    cuda = torch.device("cuda")
+    pool = Pool(X, cuda, tile_rows=2048, normalize=True)
+    sketch = core.sketch_pool(pool)
+    runs = [
+        core.restricted_kmeans(pool, sketch, 300, np.random.default_rng(0), max_iter=20, min_improvement=1e-4)
+        for _ in range(2)
+    ]
+    assert torch.equal(runs[0].centers, runs[1].centers)
+    assert runs[0].partition.inertia == pytest.approx(cluster(X, 300).partition.inertia, rel=0.01)
