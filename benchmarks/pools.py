@@ -49,6 +49,25 @@ def generated_pool(n: int = 20_000, d: int = 128, n_classes: int = 10, n_test: i
     return LabeledPool("generated", X[:n], y[:n], X[n:], y[n:])
 
 
+def imagenet_sized_pool(path: Path, d: int, n: int = 1_281_167, n_classes: int = 1_000) -> np.ndarray:
+    """A float16 memmap of ImageNet's size with uneven classes, generated at `path` unless it is there already."""
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(n_classes, 2.0))
+    modes = rng.normal(size=(n_classes, 4, d)).astype(np.float32)
+    modes[:, 1:] = modes[:, :1] + 0.7 * modes[:, 1:]
+    unfinished = path.with_name(path.name + ".part")
+    X = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=(n, d))
+    for start in range(0, n, 65_536):
+        rows = min(65_536, n - start)
+        centers = modes[rng.choice(n_classes, size=rows, p=shares), rng.integers(4, size=rows)]
+        X[start : start + rows] = centers + 1.2 * rng.standard_normal((rows, d), dtype=np.float32)
+    X.flush()
+    unfinished.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
 def describe_machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")

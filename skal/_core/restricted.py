@@ -8,19 +8,20 @@ coordinates. Rows move by the rule of Hartigan, which leaves optima in which Llo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Pool, Tile
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist
 from skal._core.kmeans import ClusterSums, KMeansResult, Partition, kmeans_plus_plus, lloyd
 from skal._core.projection import PrincipalAxes, principal_axes, project
 
-__all__ = ["Sketch", "restricted_kmeans", "sketch_pool"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
 
 _CENTERS_IN_A_GROUP = 48
 _NEIGHBORS_OF_A_CENTER = 24
@@ -28,6 +29,8 @@ _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
 _PASSES_BETWEEN_REGROUPINGS = 4
 _ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
 _SEED_SAMPLE = (16384, 16)  # rows at least, rows a centroid
+_STARTS, _START_PASSES = 5, 10  # tried on the sample where it holds enough rows a centroid to tell them apart:
+_ROWS_TO_CHOOSE_A_START = 100
 _MOST_COMPONENTS = 128
 _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _TILE_ELEMENTS = 1 << 25
@@ -48,6 +51,11 @@ def sketch_pool(pool: Pool) -> Sketch:
     _ = pool.half_sq_norms
     axes = principal_axes(pool, max(1, min(pool.n_features // 4, _MOST_COMPONENTS)))
     return Sketch(axes, project(pool, axes))
+
+
+def enough_passes(n_rows: int, n_clusters: int) -> int:
+    """Twelve passes for clusters of fifty rows or fewer, and twelve more for each factor of ten above."""
+    return round(12 * max(1.0, math.log10(n_rows / n_clusters) - 0.7))
 
 
 def tile_rows_of(n_features: int) -> int:
@@ -78,8 +86,8 @@ def restricted_kmeans(
     rng : numpy.random.Generator
     init : "k-means++", "random" or Tensor of shape (n_clusters, d)
     max_iter : int
-        Passes at the most: a fifth of Lloyd and two fifths of Hartigan on the sketch, the rest of
-        Hartigan in all dimensions.
+        Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's, the last sixth
+        in all dimensions.
     min_improvement : float
         A phase ends with a pass that lowers its inertia by less than this fraction.
     on_iteration : callable of (pass, inertia after it in the space it works in)
@@ -93,16 +101,16 @@ def restricted_kmeans(
     small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
     centers = _first_centers(small, sketch.axes, n_clusters, init, rng)
     labels = _assign_by_groups(small, centers)
-    n_lloyd, n_small = max(1, max_iter // 5), max_iter * 2 // 5
+    n_lloyd = n_full = max(1, max_iter // 6)
     n_done = 0
     for space, n_passes, hartigan in (
-        (small, n_lloyd, False),
-        (small, n_small, True),
-        (pool, max_iter - n_lloyd - n_small, True),
+        (small, min(n_lloyd, max_iter - 1), False),
+        (small, max(0, max_iter - n_lloyd - n_full), True),
+        (pool, n_full, True),
     ):
         descent = _Descent(space, labels, n_clusters)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
-    return _measure(pool, labels, n_clusters, n_done)
+    return _measure(pool, labels, descent.centers, n_done)
 
 
 def _first_centers(
@@ -116,7 +124,11 @@ def _first_centers(
     n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
     sample = small.rows(np.sort(rng.choice(small.n_rows, size=n_sampled, replace=False)))
     sample_pool = Pool(sample, small.device)
-    return sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng))
+    if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
+        return sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng))
+    starts = (sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
+    runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
+    return min(runs, key=lambda run: run.partition.inertia).centers
 
 
 @dataclass(frozen=True)
@@ -179,10 +191,10 @@ class _Descent:
     def __init__(self, pool: Pool, labels: Tensor, n_clusters: int) -> None:
         self.pool = pool
         self.labels = labels
-        self.clusters = ClusterSums(n_clusters, pool.n_features, pool.device, precise=True)
+        self.clusters = ClusterSums(n_clusters, pool.n_features, pool.device)
         for tile in pool.tiles():
-            for part in torch.arange(len(tile.rows), device=pool.device).split(_ROWS_AT_ONCE[pool.device.type]):
-                self.clusters.add(tile.rows[part], labels[tile.start + part])
+            for positions, rows in _pieces(tile):
+                self.clusters.add(rows, labels[positions])
         self.clusters.flush()
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
@@ -296,17 +308,18 @@ def _touch_each_cluster_once(source: Tensor, goal: Tensor, n_clusters: int) -> T
     return (first[source] == turn) & (first[goal] == turn)
 
 
-def _measure(pool: Pool, labels: Tensor, n_clusters: int, n_iter: int) -> KMeansResult:
-    """Means of the rows of each cluster, and every row's exact distance to the mean of its own."""
-    clusters = ClusterSums(n_clusters, pool.n_features, pool.device, precise=True)
-    for tile in pool.tiles():
-        clusters.add(tile.rows, labels[tile.slice])
-    clusters.flush()
-    centers = clusters.means(torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device))
+def _measure(pool: Pool, labels: Tensor, centers: Tensor, n_iter: int) -> KMeansResult:
+    """Every row's exact distance to the center of its cluster."""
     sq_dist = torch.empty(pool.n_rows, dtype=torch.float32, device=pool.device)
-    at_once = _ROWS_AT_ONCE[pool.device.type]
     for tile in pool.tiles():
-        for first in range(0, len(tile.rows), at_once):
-            part = slice(tile.start + first, min(tile.start + first + at_once, tile.slice.stop))
-            sq_dist[part] = row_sq_dist(tile.rows[first : first + at_once], centers[labels[part]])
+        for positions, rows in _pieces(tile):
+            sq_dist[positions] = row_sq_dist(rows, centers[labels[positions]])
     return KMeansResult(centers, Partition(labels, sq_dist, float(sq_dist.sum(dtype=torch.float64))), n_iter)
+
+
+def _pieces(tile: Tile) -> Iterator[tuple[slice, Tensor]]:
+    """A tile in pieces that stay in cache: which rows of the pool, and the rows."""
+    start = tile.start
+    for rows in tile.rows.split(_ROWS_AT_ONCE[tile.rows.device.type]):
+        yield slice(start, start + len(rows)), rows
+        start += len(rows)

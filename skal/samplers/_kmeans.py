@@ -9,7 +9,7 @@ from skal._core.blocks import Pool
 from skal._core.device import resident_bytes, resolve_device
 from skal._core.kmeans import kmeans_plus_plus, lloyd, partition
 from skal._core.moments import pool_moments
-from skal._core.restricted import Sketch, restricted_kmeans, sketch_pool, tile_rows_of
+from skal._core.restricted import Sketch, enough_passes, restricted_kmeans, sketch_pool, tile_rows_of
 from skal._core.reuse import ContentCache, content_key
 from skal._core.shares import nearest_members
 from skal._validation import (
@@ -26,6 +26,7 @@ from skal.base import BaseSampler
 
 __all__ = ["KMeansSampler"]
 
+_LLOYD_PASSES = 20
 _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
 _SKETCHES: ContentCache[Sketch] = ContentCache()
 
@@ -57,9 +58,11 @@ class KMeansSampler(BaseSampler):
     n_init : "auto" or int, default="auto"
         Runs from different seeds; the one with the lowest inertia is kept. "auto" means 10 for
         "random" and callables, else 1.
-    max_iter : int, default=20
-        Passes over the pool of one run at the most. "restricted" makes a fifth of them by Lloyd's and
-        two fifths by Hartigan's rule on the principal coordinates, and the rest in all dimensions.
+    max_iter : int, default=None
+        Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
+        Lloyd's rule and the rest by Hartigan's, the last sixth in all dimensions. None means 20 for
+        "lloyd", as in the reference, and for "restricted" 12 where clusters have fifty rows or fewer
+        and 12 more for each factor of ten above.
     tol : float, default=1e-4
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.
@@ -128,7 +131,7 @@ class KMeansSampler(BaseSampler):
         "algorithm": [StrOptions({"auto", "lloyd", "restricted"})],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, None, closed="left")],
         "device": DEVICE,
         "random_state": ["random_state"],
@@ -145,7 +148,7 @@ class KMeansSampler(BaseSampler):
         algorithm="auto",
         init="k-means++",
         n_init="auto",
-        max_iter=20,
+        max_iter=None,
         tol=1e-4,
         device="auto",
         random_state=None,
@@ -166,13 +169,14 @@ class KMeansSampler(BaseSampler):
         self._origin = self._find_origin(X)
         algorithm = self._resolve_algorithm(X.shape[0], budget)
         n_runs = self._count_runs()
-        progress = Progress(self, self.max_iter * n_runs, algorithm)
+        max_iter = self._resolve_max_iter(algorithm, X.shape[0], budget)
+        progress = Progress(self, max_iter * n_runs, algorithm)
 
         def on_pass(n_passes, inertia):
             progress.advance(n_passes, inertia, "inertia")
 
         make_run = self._lloyd_runs if algorithm == "lloyd" else self._restricted_runs
-        run = make_run(X, budget, rng, on_pass)
+        run = make_run(X, budget, max_iter, rng, on_pass)
         result = min((run() for _ in range(n_runs)), key=lambda result: result.partition.inertia)
         progress.close()
         self._centers = result.centers.cpu().numpy()
@@ -196,6 +200,11 @@ class KMeansSampler(BaseSampler):
         is_large = n_clusters >= _RESTRICTED_FROM_CLUSTERS and n_samples * n_clusters >= _RESTRICTED_FROM_PAIRS
         return "restricted" if is_large else "lloyd"
 
+    def _resolve_max_iter(self, algorithm, n_samples, n_clusters):
+        if self.max_iter is not None:
+            return self.max_iter
+        return _LLOYD_PASSES if algorithm == "lloyd" else enough_passes(n_samples, n_clusters)
+
     def _count_runs(self):
         if not (isinstance(self.init, str) or callable(self.init)):
             return 1
@@ -203,7 +212,7 @@ class KMeansSampler(BaseSampler):
             return self.n_init
         return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
 
-    def _lloyd_runs(self, X, n_clusters, rng, on_pass):
+    def _lloyd_runs(self, X, n_clusters, max_iter, rng, on_pass):
         pool = self._pool(X, self.device_)
         _, variance = pool_moments(pool)
 
@@ -217,11 +226,11 @@ class KMeansSampler(BaseSampler):
                 )
                 first = pool.rows(drawn)
             max_sq_shift = self.tol * float(variance.mean())
-            return lloyd(pool, first, max_iter=self.max_iter, max_sq_shift=max_sq_shift, on_iteration=on_pass)
+            return lloyd(pool, first, max_iter=max_iter, max_sq_shift=max_sq_shift, on_iteration=on_pass)
 
         return run
 
-    def _restricted_runs(self, X, n_clusters, rng, on_pass):
+    def _restricted_runs(self, X, n_clusters, max_iter, rng, on_pass):
         pool = self._pool(X, self.device_, tile_rows=tile_rows_of(X.shape[1]))
         sketch = self._sketch(X, pool)
 
@@ -232,7 +241,7 @@ class KMeansSampler(BaseSampler):
                 n_clusters,
                 rng,
                 init=self._first_centers(pool, n_clusters, rng),
-                max_iter=self.max_iter,
+                max_iter=max_iter,
                 min_improvement=self.tol,
                 on_iteration=on_pass,
             )

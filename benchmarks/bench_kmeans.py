@@ -1,0 +1,197 @@
+"""K-means beside its peers in one process, with the same number of threads: time, inertia, memory, accuracy.
+
+Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k), and
+scikit-learn's KMeans and MiniBatchKMeans (n_init=1). Inertia is over all rows, each at its nearest
+centroid, in float64 sums. `--reference-runs 1` runs one of the reference's five equal runs and counts
+its time five times.
+
+    python -m benchmarks.bench_kmeans --data DIR --clusters 100 1000
+    python -m benchmarks.bench_kmeans --data DIR --clusters 7500 --peers reference --reference-runs 1
+    python -m benchmarks.bench_kmeans --data DIR --scaling
+    python -m benchmarks.bench_kmeans --imagenet FILE.npy --clusters 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import faiss
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
+
+from benchmarks.pools import add_data_argument, describe_machine, imagenet_sized_pool, load_pool
+from skal._core.blocks import Pool
+from skal._core.kmeans import partition
+from skal._core.reuse import ContentCache
+from skal._core.shares import nearest_members
+from skal.classifiers import CosineKNNClassifier
+from skal.samplers import KMeansSampler, _kmeans
+
+CPU = torch.device("cpu")
+
+
+def resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+@contextmanager
+def peak_memory(result: dict):
+    """Put into `result` the highest resident memory above that at the start, in MiB, and the seconds."""
+    start_mib, peak, ended = resident_mib(), [0.0], threading.Event()
+
+    def watch():
+        while not ended.wait(0.01):
+            peak[0] = max(peak[0], resident_mib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start = time.perf_counter()
+    yield
+    result["seconds"] = time.perf_counter() - start
+    ended.set()
+    watcher.join()
+    result["mib"] = max(0.0, peak[0] - start_mib)
+
+
+def run_skal(X, unit_rows, k, seed, arguments):
+    _kmeans._SKETCHES = ContentCache()  # each run pays for its own projection
+    sampler = KMeansSampler(k, device=arguments.device, random_state=seed).fit(X)
+    return sampler.cluster_centers_, sampler.selected_indices_
+
+
+def run_reference(X, unit_rows, k, seed, arguments):
+    n, d = unit_rows.shape
+    clustering = faiss.Kmeans(
+        d, k, niter=20, nredo=arguments.reference_runs, max_points_per_centroid=max(1, 2 * n // k), seed=seed
+    )
+    clustering.train(unit_rows)
+    return clustering.centroids, None
+
+
+def run_sklearn(X, unit_rows, k, seed, arguments):
+    return KMeans(k, n_init=1, random_state=seed).fit(unit_rows).cluster_centers_, None
+
+
+def run_minibatch(X, unit_rows, k, seed, arguments):
+    return MiniBatchKMeans(k, n_init=1, batch_size=4096, random_state=seed).fit(unit_rows).cluster_centers_, None
+
+
+RUNNERS = {"skal": run_skal, "reference": run_reference, "KMeans": run_sklearn, "MiniBatchKMeans": run_minibatch}
+
+
+def judge(pool, unit_pool, centers, picks):
+    nearest = partition(unit_pool, torch.from_numpy(np.ascontiguousarray(centers, dtype=np.float32)))
+    if picks is None:
+        labels, sq_dist = nearest.labels.numpy(), nearest.sq_dist.numpy()
+        n_filled = len(np.unique(labels))
+        picks = nearest_members(labels, sq_dist, np.ones(len(labels), dtype=bool), len(centers), n_filled)
+    classifier = CosineKNNClassifier().fit(pool.X[picks], pool.y[picks])
+    return nearest.inertia, 100 * classifier.score(pool.X_test, pool.y_test)
+
+
+def compare(pool, arguments):
+    unit_rows = normalize(pool.X.astype(np.float32))
+    unit_pool = Pool(unit_rows, CPU)
+    names = ["skal", *arguments.peers]
+    print("| k | K-means | seconds | time / skal's | inertia | peak MiB beside X | 1-NN accuracy, % |")
+    print("|---|---|---|---|---|---|---|")
+    for k in arguments.clusters:
+        rows = {name: [] for name in names}
+        jobs = [(name, seed) for seed in range(arguments.seeds) for name in names]
+        for name, seed in track(jobs, console=Console(stderr=True), transient=True):
+            measured: dict = {}
+            with peak_memory(measured):
+                centers, picks = RUNNERS[name](pool.X, unit_rows, k, seed, arguments)
+            if name == "reference":
+                measured["seconds"] *= 5 / arguments.reference_runs
+            rows[name].append((measured["seconds"], measured["mib"], *judge(pool, unit_pool, centers, picks)))
+        ours = np.median([row[0] for row in rows["skal"]])
+        for name in names:
+            seconds, mib, inertia, accuracy = np.median(rows[name], axis=0)
+            print(
+                f"| {k} | {name} | {seconds:.2f} | {seconds / ours:.1f} | {inertia:.0f} | {mib:.0f} | {accuracy:.1f} |",
+                flush=True,
+            )
+
+
+def imagenet_scale(arguments):
+    """A generated memmap of ImageNet's size: skal, one iteration of the reference times 100, and 5 exact Lloyd passes."""
+    X = imagenet_sized_pool(arguments.imagenet, arguments.features)
+    k = arguments.clusters[0]
+    print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap, k = {k}; {arguments.threads} threads; {describe_machine()}")
+    measured: dict = {}
+    with peak_memory(measured):
+        sampler = KMeansSampler(k, device=arguments.device, random_state=0).fit(X)
+    print(
+        f"skal: {measured['seconds']:.1f} s, inertia {sampler.inertia_:.0f}, peak {measured['mib']:.0f} MiB", flush=True
+    )
+    if "reference" in arguments.peers:
+        unit_rows = np.concatenate([normalize(X[i : i + 65_536].astype(np.float32)) for i in range(0, len(X), 65_536)])
+        index = faiss.IndexFlatL2(X.shape[1])
+        index.add(unit_rows[:k])
+        start = time.perf_counter()
+        index.search(unit_rows, 1)
+        seconds = 100 * (time.perf_counter() - start)
+        print(f"reference: {seconds:.0f} s = 100 times one assignment; {seconds / measured['seconds']:.1f} times ours")
+        lloyd_sampler = KMeansSampler(k, algorithm="lloyd", init="random", n_init=1, max_iter=5, tol=0, random_state=0)
+        start = time.perf_counter()
+        lloyd_sampler.fit(unit_rows)
+        print(f"5 exact Lloyd passes: {time.perf_counter() - start:.1f} s, inertia {lloyd_sampler.inertia_:.0f}")
+
+
+def scaling(pool, arguments):
+    """Seconds over n and k: how much slower than n·k the time grows."""
+    sizes, clusters = (12_500, 25_000, 50_000), (500, 1000, 2000, 4000, 8000)
+    print("| n \\ k | " + " | ".join(map(str, clusters)) + " |")
+    print("|---" * (1 + len(clusters)) + "|")
+    for n in sizes:
+        cells = []
+        for k in clusters:
+            seconds = []
+            for seed in range(arguments.seeds):
+                start = time.perf_counter()
+                run_skal(pool.X[:n], None, k, seed, arguments)
+                seconds.append(time.perf_counter() - start)
+            cells.append(f"{np.median(seconds):.2f}")
+        print(f"| {n} | " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_argument(parser)
+    parser.add_argument("--clusters", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--peers", nargs="*", choices=list(RUNNERS)[1:], default=list(RUNNERS)[1:])
+    parser.add_argument("--reference-runs", type=int, default=5, choices=range(1, 6))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--scaling", action="store_true", help="only skal, over n and k")
+    parser.add_argument("--imagenet", type=Path, help="a .npy file, generated where it is missing")
+    parser.add_argument("--features", type=int, default=512, help="of the generated pool")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    faiss.omp_set_num_threads(arguments.threads)
+    if arguments.imagenet is not None:
+        with threadpool_limits(arguments.threads):
+            imagenet_scale(arguments)
+        return
+    pool = load_pool(arguments.data)
+    n, d = pool.X.shape
+    print(f"{pool.name}: {n} × {d} {pool.X.dtype}; {arguments.threads} threads; {describe_machine()}")
+    with threadpool_limits(arguments.threads):
+        (scaling if arguments.scaling else compare)(pool, arguments)
+
+
+if __name__ == "__main__":
+    main()
