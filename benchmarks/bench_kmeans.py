@@ -125,7 +125,7 @@ def compare(pool, arguments):
 
 
 def imagenet_scale(arguments):
-    """A generated memmap of ImageNet's size: skal, one iteration of the reference times 100, and 5 exact Lloyd passes."""
+    """On a memmap of ImageNet's size: skal, one assignment of the reference times 100, 5 exact Lloyd passes."""
     X = imagenet_sized_pool(arguments.imagenet, arguments.features)
     k = arguments.clusters[0]
     print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap, k = {k}; {arguments.threads} threads; {describe_machine()}")
