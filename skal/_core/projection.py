@@ -20,6 +20,7 @@ class PrincipalAxes(NamedTuple):
 
     mean: Tensor  # (d,)
     directions: Tensor  # (d, n_components), orthonormal
+    captured: float  # share of the variance along them
 
 
 def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
@@ -31,8 +32,10 @@ def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
     sample = pool.rows(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean
-    _, directions = torch.linalg.eigh(centered.T @ centered / n_sampled)
-    return PrincipalAxes(mean, directions[:, -n_components:].contiguous())
+    variances, directions = torch.linalg.eigh(centered.T @ centered / n_sampled)
+    total = float(variances.sum())
+    captured = float(variances[-n_components:].sum()) / total if total > 0 else 1.0
+    return PrincipalAxes(mean, directions[:, -n_components:].contiguous(), captured)
 
 
 def project(pool: Pool, axes: PrincipalAxes) -> Tensor:

@@ -86,8 +86,8 @@ def restricted_kmeans(
     rng : numpy.random.Generator
     init : "k-means++", "random" or Tensor of shape (n_clusters, d)
     max_iter : int
-        Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's, the last sixth
-        in all dimensions.
+        Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's; the last sixth
+        in all dimensions, or half the share of the variance that the sketch leaves out if that is more.
     min_improvement : float
         A phase ends with a pass that lowers its inertia by less than this fraction.
     on_iteration : callable of (pass, inertia after it in the space it works in)
@@ -101,7 +101,8 @@ def restricted_kmeans(
     small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
     centers = _first_centers(small, sketch.axes, n_clusters, init, rng)
     labels = _assign_by_groups(small, centers)
-    n_lloyd = n_full = max(1, max_iter // 6)
+    n_lloyd = max(1, max_iter // 6)
+    n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
     n_done = 0
     for space, n_passes, hartigan in (
         (small, min(n_lloyd, max_iter - 1), False),

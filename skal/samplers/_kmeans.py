@@ -60,7 +60,8 @@ class KMeansSampler(BaseSampler):
         "random" and callables, else 1.
     max_iter : int, default=None
         Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
-        Lloyd's rule and the rest by Hartigan's, the last sixth in all dimensions. None means 20 for
+        Lloyd's rule and the rest by Hartigan's, the last sixth (more where the principal coordinates
+        leave out much of the variance) in all dimensions. None means 20 for
         "lloyd", as in the reference, and for "restricted" 12 where clusters have fifty rows or fewer
         and 12 more for each factor of ten above.
     tol : float, default=1e-4

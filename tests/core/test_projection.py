@@ -16,5 +16,7 @@ def test_against_the_singular_vectors(rng):
     leading = np.linalg.svd(centered, full_matrices=False)[2][:4]
     overlap = np.linalg.svd(leading @ axes.directions.numpy())[1]
     np.testing.assert_allclose(overlap, 1, atol=1e-4)
+    variances = np.sort(centered.var(axis=0))
+    assert abs(axes.captured - variances[-4:].sum() / variances.sum()) < 0.02
     np.testing.assert_allclose(axes.directions.T @ axes.directions, np.eye(4), atol=1e-5)
     np.testing.assert_allclose(project(Pool(X, CPU), axes), centered @ axes.directions.numpy(), atol=1e-3)
