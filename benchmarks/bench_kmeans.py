@@ -40,8 +40,9 @@ CPU = torch.device("cpu")
 
 
 def resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
+    """Memory of the process, the mapped pages of files left out."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) / 2**10
 
 
 @contextmanager
@@ -53,13 +54,15 @@ def peak_memory(result: dict):
         while not ended.wait(0.01):
             peak[0] = max(peak[0], resident_mib())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     start = time.perf_counter()
-    yield
-    result["seconds"] = time.perf_counter() - start
-    ended.set()
-    watcher.join()
+    try:
+        yield
+    finally:
+        result["seconds"] = time.perf_counter() - start
+        ended.set()
+        watcher.join()
     result["mib"] = max(0.0, peak[0] - start_mib)
 
 

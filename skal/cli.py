@@ -47,7 +47,3 @@ def demo(
         raise SystemExit(f"Cannot write the pictures to {output}: {error.strerror}. Pass another --output.") from error
     for what, path in pictures.items():
         typer.echo(f"{what}: {path}")
-
-
-if __name__ == "__main__":
-    app()

@@ -57,3 +57,4 @@ def test_one_public_sampler_a_file():
 
     homes = [getattr(skal.samplers, name).__module__ for name in skal.samplers.__all__]
     assert all(home.startswith("skal.samplers._") for home in homes)
+    assert len(homes) == len(skal.samplers.__all__) >= 3

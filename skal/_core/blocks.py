@@ -145,7 +145,7 @@ class Pool:
         if isinstance(self.X, Tensor):
             if isinstance(where, np.ndarray):
                 where = torch.from_numpy(where).to(self.X.device)
-            return self.X[where].detach().to(self.device)
+            return self.X[where].detach().to(self.device).contiguous()
         rows = np.ascontiguousarray(self.X[where])
         if rows.dtype.kind not in "fiub" or rows.dtype.itemsize > 8:
             rows = rows.astype(np.float64)
@@ -158,7 +158,7 @@ class Pool:
 
     def _prepare(self, rows: Tensor) -> Tensor:
         if not rows.is_floating_point() or rows.dtype.itemsize < 4:
-            rows = rows.to(self.dtype)
+            rows = rows.to(self.dtype if self.shift is None else self.shift.dtype)
         if self.normalize:
             rows = unit_rows(rows)
         if self.shift is not None:

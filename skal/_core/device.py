@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -26,7 +26,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     name = str(device)
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device("cpu")
     if re.fullmatch(r"cuda(:\d+)?", name) is None:
@@ -38,7 +38,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={name!r} was asked for, but torch {torch.__version__} sees {n_devices} CUDA "
             "devices on this machine; use device='auto' or device='cpu', or install a CUDA build of torch."
         )
-    return resolved
+    return resolved if resolved.index is not None else torch.device("cuda", torch.cuda.current_device())
 
 
 def resident_bytes(device: torch.device, host_bytes: int) -> int:
@@ -49,12 +49,34 @@ def resident_bytes(device: torch.device, host_bytes: int) -> int:
     return int(free_bytes * _CUDA_SHARE_FOR_THE_POOL)
 
 
-@contextmanager
-def full_float32() -> Iterator[None]:
+class _FullFloat32:
+    """Nested and concurrent uses share one saved state, restored when the last one ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._saved: list[str] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._saved = [backend.fp32_precision for backend in _MATMUL_BACKENDS]
+                for backend in _MATMUL_BACKENDS:
+                    backend.fp32_precision = "ieee"
+            self._n_inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                for backend, precision in zip(_MATMUL_BACKENDS, self._saved, strict=True):
+                    backend.fp32_precision = precision
+
+
+_MATMUL_BACKENDS = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+_full_float32 = _FullFloat32()
+
+
+def full_float32() -> AbstractContextManager[None]:
     """Keep float32 matrix products in float32, whatever speed-up (TF32, bfloat16) the process has switched on."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    return _full_float32

@@ -20,6 +20,9 @@ from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist
 __all__ = ["KMeansResult", "Partition", "kmeans_plus_plus", "lloyd", "partition"]
 
 
+_MOST_DRAWS = 4096  # their mutual distances are kept as one square
+
+
 class BlockStatistics(NamedTuple):
     """What one block of rows adds to a pass."""
 
@@ -68,6 +71,8 @@ class ClusterSums:
 
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
         """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
+        if len(labels) == 0:
+            return
         counts = torch.bincount(labels, minlength=len(self.counts))
         self.counts += sign * counts
         rows = rows.to(self._partial.dtype)
@@ -214,13 +219,15 @@ def kmeans_plus_plus(pool: Pool, n_clusters: int, rng: np.random.Generator) -> n
     new = list(chosen)
     while True:
         _lower_to_nearest(pool, new, sq_dist)
-        sq_dist[torch.tensor(new, device=pool.device)] = 0.0
+        sq_dist[torch.tensor(new, dtype=torch.int64, device=pool.device)] = 0.0
         n_missing = n_clusters - len(chosen)
         cumulative = sq_dist.double().cumsum(dim=0)
-        total = float(cumulative[-1]) if pool.n_rows else 0.0
+        total = float(cumulative[-1])
         if n_missing == 0 or total <= 0.0:
             break
-        new = _accept_by_rejection(pool, sq_dist, cumulative, total, n_missing, 1 + len(chosen) // 4, rng)
+        new = _accept_by_rejection(
+            pool, sq_dist, cumulative, total, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
+        )
         chosen += new
     if n_missing:
         unchosen = np.setdiff1d(np.arange(pool.n_rows), chosen)
@@ -246,10 +253,11 @@ def _accept_by_rejection(
     candidates = drawn.tolist()
     today = bound.copy()
     accepted: list[int] = []
+    seen: set[int] = set()
     for position, candidate in enumerate(candidates):
-        is_new = candidate not in accepted
-        if is_new and today[position] > 0 and keep_below[position] < today[position]:
+        if candidate not in seen and today[position] > 0 and keep_below[position] < today[position]:
             accepted.append(candidate)
+            seen.add(candidate)
             np.minimum(today, between[position], out=today)
             if len(accepted) == n_missing:
                 break

@@ -86,21 +86,34 @@ def top_k(queries: Pool, base: Tensor, k: int, *, backend: str = "auto") -> Iter
 def _certain_top_k(query_rows: Tensor, base: Tensor, k: int, propose: Propose) -> tuple[Tensor, Tensor]:
     similarity = torch.empty((len(query_rows), k), dtype=torch.float64, device=base.device)
     indices = torch.empty((len(query_rows), k), dtype=torch.int64, device=base.device)
-    margin = 2 * _rounding_bound(base.shape[1])
-    n_proposed = k + _SPARE_PROPOSALS
+    n_proposed = min(k + _SPARE_PROPOSALS, len(base))
     searched = torch.arange(len(query_rows), device=base.device)
     while len(searched):
-        n_proposed = min(n_proposed, len(base))
-        proposed_similarity, proposed = propose(query_rows[searched], n_proposed)
-        n_contenders = (proposed_similarity + margin >= proposed_similarity[:, k - 1 : k]).sum(dim=1)
-        is_certain = (n_contenders < n_proposed) | (n_proposed == len(base))
-        is_clear = is_certain & (n_contenders == k)
-        for group, n_ranked in ((is_clear, k), (is_certain & ~is_clear, n_proposed)):
-            rows = searched[group]
-            similarity[rows], indices[rows] = _rank(query_rows[rows], base, proposed[group, :n_ranked], k)
-        searched = searched[~is_certain]
-        n_proposed *= 4
+        undecided = []
+        for rows in searched.split(max(1, _ELEMENTS_AT_ONCE[base.device.type] // n_proposed)):
+            similarity[rows], indices[rows], is_certain = _propose_and_rank(
+                query_rows[rows], base, k, n_proposed, propose
+            )
+            undecided.append(rows[~is_certain])
+        searched = torch.cat(undecided)
+        n_proposed = min(4 * n_proposed, len(base))
     return similarity, indices
+
+
+def _propose_and_rank(
+    query_rows: Tensor, base: Tensor, k: int, n_proposed: int, propose: Propose
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rank what is proposed, and say for which queries no row left out could be among the first `k`."""
+    similarity = torch.empty((len(query_rows), k), dtype=torch.float64, device=base.device)
+    indices = torch.empty((len(query_rows), k), dtype=torch.int64, device=base.device)
+    proposed_similarity, proposed = propose(query_rows, n_proposed)
+    margin = 2 * _rounding_bound(base.shape[1])
+    n_contenders = (proposed_similarity + margin >= proposed_similarity[:, k - 1 : k]).sum(dim=1)
+    is_certain = (n_contenders < n_proposed) | (n_proposed == len(base))
+    is_clear = n_contenders == k
+    for group, n_ranked in ((is_clear, k), (~is_clear, n_proposed)):
+        similarity[group], indices[group] = _rank(query_rows[group], base, proposed[group, :n_ranked], k)
+    return similarity, indices, is_certain
 
 
 def _rounding_bound(n_features: int) -> float:

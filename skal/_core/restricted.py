@@ -29,11 +29,12 @@ _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
 _PASSES_BETWEEN_REGROUPINGS = 4
 _ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
 _SEED_SAMPLE = (16384, 16)  # rows at least, rows a centroid
-_STARTS, _START_PASSES = 5, 10  # tried on the sample where it holds enough rows a centroid to tell them apart:
+_STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
 _ROWS_TO_CHOOSE_A_START = 100
-_MOST_COMPONENTS = 128
+_LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
 _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _TILE_ELEMENTS = 1 << 25
+_ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
 
 OnIteration = Callable[[int, float], object]
 
@@ -47,15 +48,20 @@ class Sketch:
 
 
 def sketch_pool(pool: Pool) -> Sketch:
-    """Project the pool to a quarter of its features, 128 at most: two passes, of which the first checks every row."""
+    """Project the pool to a quarter of its features, within 64 and 128, in two passes; the first checks every row."""
     _ = pool.half_sq_norms
-    axes = principal_axes(pool, max(1, min(pool.n_features // 4, _MOST_COMPONENTS)))
+    n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
+    axes = principal_axes(pool, n_components)
     return Sketch(axes, project(pool, axes))
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
-    """Twelve passes for clusters of fifty rows or fewer, and twelve more for each factor of ten above."""
-    return round(12 * max(1.0, math.log10(n_rows / n_clusters) - 0.7))
+    """Twelve passes for clusters of five to fifty rows, twelve more for each factor of ten above, twice twelve below.
+
+    Where clusters hold fewer than five rows, few of them may move in one pass without spoiling one another.
+    """
+    rows_in_a_cluster = n_rows / n_clusters
+    return round(12 * max(1.0 if rows_in_a_cluster >= 5 else 2.0, math.log10(rows_in_a_cluster) - 0.7))
 
 
 def tile_rows_of(n_features: int) -> int:
@@ -123,10 +129,11 @@ def _first_centers(
         return small.rows(rng.choice(small.n_rows, size=n_clusters, replace=False))
     at_least, per_center = _SEED_SAMPLE
     n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
-    sample = small.rows(np.sort(rng.choice(small.n_rows, size=n_sampled, replace=False)))
+    sample = small.rows(rng.choice(small.n_rows, size=n_sampled, replace=False))
     sample_pool = Pool(sample, small.device)
     if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
         return sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng))
+    sample_pool = Pool(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
     starts = (sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
     runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
     return min(runs, key=lambda run: run.partition.inertia).centers
@@ -202,16 +209,18 @@ class _Descent:
         )
         self.total_sq_norm = 2.0 * float(pool.half_sq_norms.sum(dtype=torch.float64))
         self.inertia = self.total_sq_norm - self.clusters.between()
-        # A gain below float32's rounding of a distance is none.
-        self.least_gain = 2.0**-20 * self.total_sq_norm / (2 * pool.n_rows)
 
     def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
         """Make up to `n_passes` passes; return how many there have been in all."""
+        is_out_of_place = False
         for step in range(n_passes):
-            if step % _PASSES_BETWEEN_REGROUPINGS == 0:
+            if is_out_of_place or step % _PASSES_BETWEEN_REGROUPINGS == 0:
                 self._regroup()
             before = self.inertia
-            target, gain = self._best_moves(hartigan)
+            target, gain, cost = self._best_moves(hartigan)
+            filling_idx = self._fill_empty(cost)
+            is_out_of_place = len(filling_idx) > 0  # their new centers may be strangers to their groups
+            gain[filling_idx] = 0.0
             self._move(target, gain, hartigan)
             n_done += 1
             on_iteration(n_done, self.inertia)
@@ -227,20 +236,21 @@ class _Descent:
             for tile_slice in self.pool.tile_slices()
         ]
 
-    def _best_moves(self, hartigan: bool) -> tuple[Tensor, Tensor]:
-        """For each row the best other cluster nearby and what moving there would gain, half its fall of the inertia.
+    def _best_moves(self, hartigan: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """For each row: the best other cluster nearby, half the fall of the inertia if it moved there, and its cost.
 
         A row of cluster a costs ``wₐ‖x − cₐ‖²`` where it is and ``w‖x − c‖²`` elsewhere: both weights
         are 1 for Lloyd; for Hartigan ``n/(n − 1)`` at home and ``n/(n + 1)`` elsewhere, which counts how
-        the two centers follow.
+        the two centers follow. No row is sent to an empty cluster: all of them would want to go.
         """
         centers, counts = self.centers, self.clusters.counts.to(self.centers.dtype)
         away = counts / (counts + 1) if hartigan else torch.ones_like(counts)
         home = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0) if hartigan else torch.ones_like(counts)
         weighted_centers = centers * away[:, None]
-        weighted_half_norms = away * half_sq_norms(centers)
+        weighted_half_norms = torch.where(counts > 0, away * half_sq_norms(centers), torch.inf)
         target = torch.empty_like(self.labels)
         gain = torch.empty(self.pool.n_rows, dtype=centers.dtype, device=centers.device)
+        cost_now = torch.empty_like(gain)
         place_in_candidates = torch.empty(len(centers), dtype=torch.int64, device=centers.device)
         for tile, tile_members in zip(self.pool.tiles(), self.members, strict=True):
             for candidates, members in zip(self.near.candidates, tile_members, strict=True):
@@ -260,11 +270,25 @@ class _Descent:
                     leave, place = cost.scatter_(1, here, torch.inf).min(dim=1)
                     target[row_idx] = candidates[place]
                     gain[row_idx] = stay - leave
-        return target, gain
+                    cost_now[row_idx] = stay
+        return target, gain, cost_now
+
+    def _fill_empty(self, cost: Tensor) -> Tensor:
+        """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows."""
+        empty = (self.clusters.counts == 0).nonzero().flatten()
+        if len(empty) == 0:
+            return empty
+        is_spare = (self.clusters.counts[self.labels] > 1) & (cost > _ROUNDING * self.pool.half_sq_norms)
+        row_idx = is_spare.nonzero().flatten()
+        row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
+        row_idx = row_idx[_rank_within(self.labels[row_idx]) == 0][: len(empty)]
+        target = self.labels.clone()
+        target[row_idx] = empty[: len(row_idx)]
+        return row_idx if self._try_move(row_idx, target) else row_idx[:0]
 
     def _move(self, target: Tensor, gain: Tensor, hartigan: bool) -> None:
         """Apply the moves that gain; of Hartigan's as many as do not spoil one another."""
-        row_idx = (gain > self.least_gain).nonzero().flatten()
+        row_idx = (gain > _ROUNDING * self.pool.half_sq_norms).nonzero().flatten()
         if hartigan:
             row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
             most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
@@ -278,7 +302,7 @@ class _Descent:
     def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
         """Move rows to their targets if that lowers the inertia, counted in float64."""
         moved = self.clusters.copy()
-        for part in row_idx.split(_ROWS_AT_ONCE["cuda"]):
+        for part in row_idx.split(_ROWS_AT_ONCE[row_idx.device.type]):
             rows = self.pool.rows(part.cpu())
             moved.add(rows, self.labels[part], sign=-1)
             moved.add(rows, target[part])

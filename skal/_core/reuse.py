@@ -28,13 +28,18 @@ class ContentCache(Generic[Value]):
         self._entries: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Value], n_bytes: int, max_bytes: int) -> Value:
+    def get(
+        self, key: Hashable, make: Callable[[], Value], count_bytes: Callable[[Value], int], max_bytes: int
+    ) -> Value:
         """Return the value of `key`, made now if it is not there; keep it if it fits in `max_bytes`."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key][0]
         value = make()
+        n_bytes = count_bytes(value)
+        if n_bytes > max_bytes:
+            return value
         with self._lock:
             self._entries[key] = value, n_bytes
             while sum(size for _, size in self._entries.values()) > max_bytes:

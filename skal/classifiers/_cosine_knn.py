@@ -138,6 +138,8 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
+        if not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"n_neighbors must be an int of at least 1; found {k!r}.")
         if X is not None:
             self._check_n_neighbors(k)
             similarity, indices = self._search(check_pool(self, X, reset=False), k)

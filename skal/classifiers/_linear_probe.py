@@ -74,7 +74,8 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Weights on the features as given (under "l2": on the unit rows); the standardisation is
         folded in. One row where there are two classes at most, as in scikit-learn.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Minus infinity for a class that no labelled row shows.
+        Minus infinity for a class that no labelled row shows; with one row for two classes, plus or
+        minus infinity where only one was shown.
     loss_curve_ : list of float
         Mean training loss of each epoch; empty where one class was shown, as nothing is trained.
     device_ : torch.device
@@ -91,7 +92,8 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Notes
     -----
     float64 input is trained in float64, everything else in float32. Time ``4·n_epochs·n·d·n_classes``
-    operations; memory: the labelled rows and four layers of d × n_classes on the device.
+    operations; memory on the device: six float32 copies of the labelled rows while they are scaled,
+    two while they are trained on, and four layers of d × n_classes.
     Prediction reads X in tiles.
 
     References

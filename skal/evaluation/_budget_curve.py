@@ -170,7 +170,7 @@ def budget_curve(
     Raises
     ------
     ValueError
-        If there is no sampler, a classifier is called "coverage", or the budgets are not distinct
+        If there is no sampler or no seed, a classifier is called "coverage", or the budgets are not distinct
         positive integers.
 
     Notes
@@ -196,6 +196,8 @@ def budget_curve(
     True
     """
     totals = _check_budgets(budgets)
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1; found {n_seeds}.")
     if not samplers:
         raise ValueError("samplers is empty; pass a dict of name to sampler.")
     if COVERAGE in classifiers:

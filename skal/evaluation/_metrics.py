@@ -30,6 +30,8 @@ def category_counts(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any])
     ------
     IndexError
         If an index is not a row of the pool.
+    TypeError
+        If the indices are a mask or not whole numbers.
 
     References
     ----------
@@ -42,8 +44,13 @@ def category_counts(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any])
     array([0, 2, 1])
     """
     classes, class_of = np.unique(np.asarray(y), return_inverse=True)
-    picked = class_of[np.asarray(indices, dtype=np.int64)]
-    return np.bincount(picked, minlength=len(classes)).astype(np.int64)
+    pool_idx = np.asarray(indices)
+    if pool_idx.size and pool_idx.dtype.kind not in "iu":
+        raise TypeError(f"indices must be row numbers; found {pool_idx.dtype}. For a mask, pass np.flatnonzero(mask).")
+    outside = pool_idx[(pool_idx < 0) | (pool_idx >= len(class_of))]
+    if outside.size:
+        raise IndexError(f"indices holds {outside[0]}, which is not a row of the pool: y has {len(class_of)} entries.")
+    return np.bincount(class_of[pool_idx.astype(np.int64)], minlength=len(classes)).astype(np.int64)
 
 
 def category_coverage(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any]) -> float:
@@ -64,6 +71,8 @@ def category_coverage(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any
     ------
     IndexError
         If an index is not a row of the pool.
+    TypeError
+        If the indices are a mask or not whole numbers.
 
     References
     ----------

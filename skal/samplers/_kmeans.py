@@ -27,6 +27,8 @@ from skal.base import BaseSampler
 __all__ = ["KMeansSampler"]
 
 _LLOYD_PASSES = 20
+_SAFE_VARIANCES = 1e-24, 1e30
+_RESTRICTED_FROM_FEATURES = 16
 _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
 _SKETCHES: ContentCache[Sketch] = ContentCache()
 
@@ -51,10 +53,10 @@ class KMeansSampler(BaseSampler):
         "lloyd" compares every row with every centroid. "restricted" compares a row with the some 200
         centroids around its own, first on a few principal coordinates, and moves rows by Hartigan's
         rule: with hundreds of centroids or more it is many times faster and ends at a lower inertia.
-        "auto" takes "restricted" from 64 centroids and 2²⁰ pairs of row and centroid on.
+        "auto" takes "restricted" from 64 centroids, 2²⁰ pairs of row and centroid and 16 features on.
     init : {"k-means++", "random"}, callable or array-like of shape (budget, d), default="k-means++"
         First centroids. "random" takes distinct random rows; a callable gets
-        ``(X, n_clusters, random_state)``. Given centroids are used as they are.
+        ``(X, n_clusters, random_state)`` with X as it was passed. Given centroids are used as they are.
     n_init : "auto" or int, default="auto"
         Runs from different seeds; the one with the lowest inertia is kept. "auto" means 10 for
         "random" and callables, else 1.
@@ -62,8 +64,8 @@ class KMeansSampler(BaseSampler):
         Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
         Lloyd's rule and the rest by Hartigan's, the last sixth (more where the principal coordinates
         leave out much of the variance) in all dimensions. None means 20 for
-        "lloyd", as in the reference, and for "restricted" 12 where clusters have fifty rows or fewer
-        and 12 more for each factor of ten above.
+        "lloyd", as in the reference, and for "restricted" 12 where clusters hold five to fifty rows,
+        12 more for each factor of ten above, and 24 below.
     tol : float, default=1e-4
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.
@@ -168,7 +170,7 @@ class KMeansSampler(BaseSampler):
     def _select_rows(self, X, y, labeled_idx, budget, rng):
         self.device_ = resolve_device(self.device)
         self._origin = self._find_origin(X)
-        algorithm = self._resolve_algorithm(X.shape[0], budget)
+        algorithm = self._resolve_algorithm(*X.shape, budget)
         n_runs = self._count_runs()
         max_iter = self._resolve_max_iter(algorithm, X.shape[0], budget)
         progress = Progress(self, max_iter * n_runs, algorithm)
@@ -195,11 +197,15 @@ class KMeansSampler(BaseSampler):
         labels, sq_dist = nearest.labels.cpu().numpy(), nearest.sq_dist.cpu().numpy()
         return nearest_members(labels, sq_dist, np.ones(X.shape[0], dtype=bool), len(self._centers), budget)
 
-    def _resolve_algorithm(self, n_samples, n_clusters):
+    def _resolve_algorithm(self, n_samples, n_features, n_clusters):
         if self.algorithm != "auto":
             return self.algorithm
-        is_large = n_clusters >= _RESTRICTED_FROM_CLUSTERS and n_samples * n_clusters >= _RESTRICTED_FROM_PAIRS
-        return "restricted" if is_large else "lloyd"
+        pays = (
+            n_clusters >= _RESTRICTED_FROM_CLUSTERS
+            and n_samples * n_clusters >= _RESTRICTED_FROM_PAIRS
+            and n_features >= _RESTRICTED_FROM_FEATURES
+        )
+        return "restricted" if pays else "lloyd"
 
     def _resolve_max_iter(self, algorithm, n_samples, n_clusters):
         if self.max_iter is not None:
@@ -255,14 +261,19 @@ class KMeansSampler(BaseSampler):
         if not isinstance(X, np.ndarray) or X.nbytes > max_bytes:
             return sketch_pool(pool)
         key = (content_key(X), self.metric, str(self.device_))
-        n_bytes = X.shape[0] * min(X.shape[1] // 4, 128) * 4
-        return _SKETCHES.get(key, lambda: sketch_pool(pool), n_bytes, max_bytes)
+        return _SKETCHES.get(key, lambda: sketch_pool(pool), lambda sketch: sketch.coordinates.nbytes, max_bytes)
 
     def _find_origin(self, X):
         """Where to put zero so that float32 keeps the most digits of the distances."""
         if self.metric == "cosine":
             return np.zeros(X.shape[1])
-        mean, _ = pool_moments(Pool(X, self.device_, dtype=torch.float64))
+        mean, variance = pool_moments(Pool(X, self.device_, dtype=torch.float64))
+        smallest, largest = _SAFE_VARIANCES
+        if variance.max() > largest or 0 < variance.max() < smallest:
+            raise ValueError(
+                f"The features' largest variance is {float(variance.max()):.3g}, whose squares float32 cannot hold; "
+                "multiply X by a constant that brings it near 1. Picks do not depend on such a constant."
+            )
         return mean.cpu().numpy()
 
     def _pool(self, X, device, tile_rows=None):

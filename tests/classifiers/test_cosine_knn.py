@@ -59,6 +59,12 @@ def test_too_few_labelled_rows(blobs):
         CosineKNNClassifier(5).fit(X[:3], y[:3])
 
 
+@pytest.mark.parametrize("k", [0, -1, 1.5])
+def test_neighbours_that_mean_nothing(k, blobs):
+    with pytest.raises(ValueError, match="n_neighbors must be an int"):
+        CosineKNNClassifier().fit(*blobs).kneighbors(blobs[0], k)
+
+
 def test_faiss_asked_for_by_name_and_missing(monkeypatch, blobs):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"pip install skal\[cpu\]"):

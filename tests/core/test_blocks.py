@@ -64,6 +64,13 @@ def test_float32_memory_is_borrowed_and_never_written(rng):
     np.testing.assert_array_equal(all_rows(pool), before)
 
 
+def test_rows_of_a_strided_tensor_are_those_of_its_tiles(rng):
+    X = torch.from_numpy(rng.normal(size=(300, 5000))).T
+    pool = Pool(X, CPU, normalize=True)
+    idx = rng.permutation(5000)
+    assert torch.equal(pool.rows(idx), all_rows(Pool(X, CPU, normalize=True))[torch.from_numpy(idx)])
+
+
 def test_a_shift_is_subtracted_before_rounding():
     X = np.array([[1e8], [1e8 + 1]])
     pool = Pool(X, CPU, shift=torch.tensor([1e8], dtype=torch.float64))

@@ -26,13 +26,30 @@ def test_host_bytes_are_the_budget_of_the_cpu():
 
 
 def test_reduced_precision_is_off_inside_and_restored_after():
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
     torch.set_float32_matmul_precision("medium")
     try:
-        with full_float32():
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == "medium"
+        with full_float32(), full_float32():
+            assert [backend.fp32_precision for backend in backends] == ["ieee", "ieee"]
+        assert [backend.fp32_precision for backend in backends] == ["tf32", "bf16"]
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_concurrent_uses_restore_what_the_user_had():
+    backend = torch.backends.cuda.matmul
+    before = backend.fp32_precision
+    backend.fp32_precision = "tf32"
+    try:
+        first, second = full_float32(), full_float32()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert backend.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+        assert backend.fp32_precision == "tf32"
+    finally:
+        backend.fp32_precision = before
 
 
 @pytest.mark.gpu

@@ -19,7 +19,7 @@ def test_the_least_recently_used_makes_room():
     cache, made = ContentCache(), []
 
     def get(name):
-        return cache.get(name, lambda: made.append(name) or name, n_bytes=10, max_bytes=25)
+        return cache.get(name, lambda: made.append(name) or name, lambda value: 10, max_bytes=25)
 
     assert [get(name) for name in "aab"] == ["a", "a", "b"]
     assert made == ["a", "b"]
@@ -30,5 +30,5 @@ def test_the_least_recently_used_makes_room():
 def test_what_is_too_large_is_not_kept():
     cache, made = ContentCache(), []
     for _ in range(2):
-        assert cache.get("a", lambda: made.append("a") or 1, n_bytes=30, max_bytes=25) == 1
+        assert cache.get("a", lambda: made.append("a") or 1, lambda value: 30, max_bytes=25) == 1
     assert made == ["a", "a"]

@@ -120,6 +120,8 @@ def test_budgets_that_mean_nothing(budgets, blobs):
 
 def test_names_that_mean_nothing(blobs, curve):
     X, y = blobs
+    with pytest.raises(ValueError, match="n_seeds"):
+        budget_curve({"R": RandomSampler()}, {}, X, y, X, y, [5], n_seeds=0)
     with pytest.raises(ValueError, match="samplers is empty"):
         budget_curve({}, {}, X, y, X, y, [5])
     with pytest.raises(ValueError, match="may not be called 'coverage'"):

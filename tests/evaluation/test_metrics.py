@@ -14,6 +14,13 @@ def test_by_hand():
     assert category_coverage(y, np.arange(5)) == 1.0
 
 
-def test_rows_that_are_not_there():
-    with pytest.raises(IndexError):
-        category_counts([0, 1], [2])
+@pytest.mark.parametrize("row", [2, -1])
+def test_rows_that_are_not_there(row):
+    with pytest.raises(IndexError, match=f"holds {row}"):
+        category_counts([0, 1], [row])
+
+
+@pytest.mark.parametrize("indices", [[False, True], [0.9]])
+def test_what_is_no_row_number(indices):
+    with pytest.raises(TypeError, match="row numbers"):
+        category_counts([0, 1], indices)

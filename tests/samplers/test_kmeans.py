@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import normalize
 
 from skal import LowBudgetClassifier
+from skal._core import restricted as restricted_module
 from skal.classifiers import CosineKNNClassifier
 from skal.samplers import KMeansSampler
 from skal.samplers import _kmeans as kmeans_module
@@ -56,6 +57,19 @@ def test_a_common_offset_costs_no_digits(blobs):
     far = KMeansSampler(budget=5, metric="euclidean", random_state=0).fit(X.astype(np.float64) + 1e9)
     np.testing.assert_array_equal(near.selected_indices_, far.selected_indices_)
     assert far.inertia_ == pytest.approx(near.inertia_, rel=1e-5)
+
+
+def test_integers_keep_every_digit_under_an_offset(rng):
+    X = rng.integers(0, 50, size=(500, 4))
+    far = KMeansSampler(budget=9, metric="euclidean", random_state=0).fit(X + 10**9)
+    near = KMeansSampler(budget=9, metric="euclidean", random_state=0).fit((X + 10**9).astype(np.float64))
+    assert far.inertia_ == near.inertia_
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_a_scale_that_float32_cannot_square_is_refused(scale, rng):
+    with pytest.raises(ValueError, match="multiply X by a constant"):
+        KMeansSampler(metric="euclidean").fit(scale * rng.normal(size=(50, 3)))
 
 
 def test_one_pick_in_each_group(blobs):
@@ -149,14 +163,15 @@ def test_scikit_learns_callbacks_see_each_iteration(blobs):
     assert recorder.events.count("end lloyd") == sampler.n_iter_
 
 
-def test_auto_takes_what_is_cheaper(digits, rng):
-    def resolved(n_samples, budget):
-        return KMeansSampler(budget)._resolve_algorithm(n_samples, budget)
+def test_auto_takes_restricted_where_it_pays(digits, rng):
+    def resolved(n_samples, n_features, budget):
+        return KMeansSampler(budget)._resolve_algorithm(n_samples, n_features, budget)
 
-    assert resolved(1200, 50) == "lloyd"
-    assert resolved(50_000, 50) == "lloyd"
-    assert resolved(50_000, 100) == "restricted"
-    few, many = rng.normal(size=(1000, 8)), rng.normal(size=(9000, 8)).astype(np.float32)
+    assert resolved(1200, 512, 50) == "lloyd"
+    assert resolved(50_000, 512, 50) == "lloyd"
+    assert resolved(50_000, 8, 100) == "lloyd"
+    assert resolved(50_000, 512, 100) == "restricted"
+    few, many = rng.normal(size=(1000, 16)), rng.normal(size=(9000, 16)).astype(np.float32)
     np.testing.assert_array_equal(
         KMeansSampler(120, random_state=0).fit_select(many),
         KMeansSampler(120, random_state=0, algorithm="restricted").fit_select(many),
@@ -194,8 +209,9 @@ def test_restricted_picks_are_the_nearest_members(digits):
         assert distance[pick] == pytest.approx(distance[sampler.labels_ == sampler.labels_[pick]].min(), rel=1e-5)
 
 
-def test_restricted_picks_are_the_same_under_any_memory_budget(tmp_path, rng):
-    np.save(tmp_path / "pool.npy", rng.normal(size=(9000, 12)).astype(np.float16))
+def test_restricted_picks_are_the_same_under_any_memory_budget(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(restricted_module, "_TILE_ELEMENTS", 1 << 12)  # several tiles
+    np.save(tmp_path / "pool.npy", rng.normal(size=(9000, 20)).astype(np.float16))
     reference = None
     for working_memory in (1e-6, 0.2, 1024):
         with config_context(working_memory=working_memory):
