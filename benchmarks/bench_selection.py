@@ -9,7 +9,6 @@ on unit rows, then the member nearest to each centroid, empty clusters dropped.
 from __future__ import annotations
 
 import argparse
-import time
 
 import faiss
 import numpy as np
@@ -48,27 +47,21 @@ def main() -> None:
         "reference": lambda budget, seed: reference_picks(unit_rows, budget, seed),
     }
     jobs = [(b, s, name) for b in arguments.budgets for s in range(arguments.seeds) for name in strategies]
-    results: dict[tuple[int, str], list[tuple[float, float, float]]] = {}
+    results: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for budget, seed, name in track(jobs, console=Console(stderr=True)):
-        start = time.perf_counter()
         picks = strategies[name](budget, seed)
-        seconds = time.perf_counter() - start
         nearest = CosineKNNClassifier().fit(pool.X[picks], pool.y[picks])
-        row = (100 * nearest.score(pool.X_test, pool.y_test), 100 * category_coverage(pool.y, picks), seconds)
+        row = (100 * nearest.score(pool.X_test, pool.y_test), 100 * category_coverage(pool.y, picks))
         results.setdefault((budget, name), []).append(row)
 
     print(f"{pool.name}: {pool.X.shape[0]} × {pool.X.shape[1]} {pool.X.dtype}; {describe_machine()}")
-    print("| budget | strategy | 1-NN accuracy, % | above Random | coverage, % | seconds (median) |")
-    print("|---|---|---|---|---|---|")
+    print("| budget | strategy | 1-NN accuracy, % | above Random | coverage, % |")
+    print("|---|---|---|---|---|")
     for (budget, name), rows in results.items():
-        accuracy, coverage, _ = np.mean(rows, axis=0)
+        accuracy, coverage = np.mean(rows, axis=0)
         std = np.std(rows, axis=0, ddof=1)
         gain = accuracy - np.mean(results[budget, "Random"], axis=0)[0]
-        seconds = np.median([row[2] for row in rows])
-        print(
-            f"| {budget} | {name} | {accuracy:.1f} ± {std[0]:.1f} | {gain:+.1f} | {coverage:.1f} ± {std[1]:.1f} "
-            f"| {seconds:.2f} |"
-        )
+        print(f"| {budget} | {name} | {accuracy:.1f} ± {std[0]:.1f} | {gain:+.1f} | {coverage:.1f} ± {std[1]:.1f} |")
 
 
 if __name__ == "__main__":

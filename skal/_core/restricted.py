@@ -102,7 +102,7 @@ def restricted_kmeans(
     -------
     KMeansResult
         Centers are the means of their rows; a row's label need not be the nearest of all centers.
-        Memory beside pool and sketch: 40 bytes a row and five arrays of n_clusters × d.
+        Memory beside pool and sketch: 60 bytes a row and five arrays of n_clusters × d.
     """
     small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
     centers = _first_centers(small, sketch.axes, n_clusters, init, rng)

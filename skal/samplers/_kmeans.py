@@ -100,13 +100,15 @@ class KMeansSampler(BaseSampler):
 
     Notes
     -----
-    Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds; "restricted"
-    about ``2·n·200·min(d/4, 128)`` for each of its first passes, ``2·n·200·d`` for its last, and
-    ``32·budget²·min(d/4, 128)`` for the seeds. Peak memory beside X: 40 bytes a row, five float64
-    arrays of budget × d, under "restricted" the principal coordinates (n × min(d/4, 128) float32),
-    and a float32 copy of as much of the pool as fits scikit-learn's ``working_memory`` (1 GiB unless
-    set by `sklearn.config_context`); the rest is read from X at each pass. The principal coordinates
-    of a pool that fits there too are kept for the next fit on the same content, whatever its budget.
+    Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
+    works on p = min(d, max(64, d/4), 128) principal coordinates: about ``400·n·p`` operations for each
+    of its first passes and ``400·n·d`` for its last, and ``2·m·budget·p`` for the seeds, drawn from a
+    sample of m = min(n, max(16384, 16·budget)) rows. Peak memory beside X: 60 bytes a row, five float64
+    arrays of budget × d, under "restricted" the principal coordinates (n × p float32) and tiles of 2²⁵
+    numbers (some 400 MiB), and a float32 copy of as much of the pool as fits scikit-learn's
+    ``working_memory`` (1 GiB unless set by `sklearn.config_context`); the rest is read from X at each
+    pass. The principal coordinates of an array that fits there are kept for the next fit on the same
+    content, whatever its budget.
 
     References
     ----------
