@@ -1,7 +1,8 @@
 """Samplers: which rows of a pool to label."""
 
+from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._kmeans import KMeansSampler
 from skal.samplers._random import RandomSampler
 from skal.samplers._uniform import UniformSampler
 
-__all__ = ["KMeansSampler", "RandomSampler", "UniformSampler"]
+__all__ = ["CoreSetSampler", "KMeansSampler", "RandomSampler", "UniformSampler"]
