@@ -16,7 +16,7 @@ import torch
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -41,6 +41,7 @@ __all__ = [
     "BUDGET",
     "DEVICE",
     "CallbackSupportMixin",
+    "HasMethods",
     "Integral",
     "Interval",
     "Progress",

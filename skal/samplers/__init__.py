@@ -3,6 +3,15 @@
 from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._kmeans import KMeansSampler
 from skal.samplers._random import RandomSampler
+from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
 from skal.samplers._uniform import UniformSampler
 
-__all__ = ["CoreSetSampler", "KMeansSampler", "RandomSampler", "UniformSampler"]
+__all__ = [
+    "CoreSetSampler",
+    "KMeansSampler",
+    "LeastConfidenceSampler",
+    "MarginSampler",
+    "MaxEntropySampler",
+    "RandomSampler",
+    "UniformSampler",
+]
