@@ -7,6 +7,7 @@ from skal.samplers._multi_kmeans import MultiKMeansSampler
 from skal.samplers._random import RandomSampler
 from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
 from skal.samplers._uniform import UniformSampler
+from skal.samplers._uniform_kmeans import UniformKMeansSampler
 
 __all__ = [
     "CoreSetSampler",
@@ -17,5 +18,6 @@ __all__ = [
     "MaxEntropySampler",
     "MultiKMeansSampler",
     "RandomSampler",
+    "UniformKMeansSampler",
     "UniformSampler",
 ]

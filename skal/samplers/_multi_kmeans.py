@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skal._validation import DEVICE, Integral, Interval, Real, StrOptions
+from skal._validation import DEVICE, StrOptions
 from skal.samplers._iterative import IterativeSampler
 from skal.samplers._kmeans import KMeansSampler
 
@@ -15,7 +15,7 @@ class MultiKMeansSampler(IterativeSampler):
     The paper's multi K-means. A round that goes from one total to the next clusters all rows into as
     many clusters as rows are to be picked, and takes in each the row nearest the centroid that is not
     labelled yet: ``KMeansSampler(budget=difference).fit(X, labeled_indices=picked)``. No labels are
-    needed, so y may be left out.
+    needed, so y may be left out. Other settings of K-means: ``IterativeSampler(KMeansSampler(...), budgets)``.
 
     Parameters
     ----------
@@ -24,14 +24,6 @@ class MultiKMeansSampler(IterativeSampler):
         share of the pool's rows. Totals that are reached already are skipped.
     metric : {"cosine", "euclidean"}, default="cosine"
         "cosine" L2-normalises each row first, as the paper does; a zero row stays zero.
-    init : {"k-means++", "random"}, default="k-means++"
-        First centroids of each round.
-    n_init : "auto" or int, default="auto"
-        Runs from different seeds in each round; "auto" means 1 for "k-means++", 10 for "random".
-    max_iter : int, default=100
-        Lloyd iterations of one run at the most.
-    tol : float, default=1e-4
-        As in `KMeansSampler`.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -80,44 +72,17 @@ class MultiKMeansSampler(IterativeSampler):
     _parameter_constraints: dict = {
         "budgets": ["array-like"],
         "metric": [StrOptions({"cosine", "euclidean"})],
-        "init": [StrOptions({"k-means++", "random"})],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "device": DEVICE,
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        budgets=(5, 10),
-        *,
-        metric="cosine",
-        init="k-means++",
-        n_init="auto",
-        max_iter=100,
-        tol=1e-4,
-        device="auto",
-        random_state=None,
-        verbose=0,
-    ):
+    def __init__(self, budgets=(5, 10), *, metric="cosine", device="auto", random_state=None, verbose=0):
         self.budgets = budgets
         self.metric = metric
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
     def _make_sampler(self, is_first):
-        return KMeansSampler(
-            metric=self.metric,
-            init=self.init,
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            device=self.device,
-        )
+        return KMeansSampler(metric=self.metric, device=self.device)

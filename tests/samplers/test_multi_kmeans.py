@@ -35,10 +35,10 @@ def test_each_round_is_the_oracle_given_the_centroids(metric, digits):
 
 def test_a_round_is_kmeans_with_what_is_labelled(blobs):
     X, _ = blobs
-    rounds = MultiKMeansSampler((4, 9, 30), max_iter=7, random_state=2).fit(X)
+    rounds = MultiKMeansSampler((4, 9, 30), random_state=2).fit(X)
     picked = np.empty(0, dtype=int)
     for budget, found in zip((4, 5, 21), rounds.rounds_, strict=True):
-        by_hand = KMeansSampler(budget, max_iter=7, random_state=2).fit_select(X, labeled_indices=picked)
+        by_hand = KMeansSampler(budget, random_state=2).fit_select(X, labeled_indices=picked)
         np.testing.assert_array_equal(found, by_hand)
         picked = np.concatenate([picked, found])
 
