@@ -8,6 +8,7 @@ from skal.samplers._random import RandomSampler
 from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
 from skal.samplers._uniform import UniformSampler
 from skal.samplers._uniform_kmeans import UniformKMeansSampler
+from skal.samplers._vaal import VAALSampler
 
 __all__ = [
     "CoreSetSampler",
@@ -20,4 +21,5 @@ __all__ = [
     "RandomSampler",
     "UniformKMeansSampler",
     "UniformSampler",
+    "VAALSampler",
 ]
