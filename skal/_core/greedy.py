@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ __all__ = ["KCenterResult", "k_center", "row_nearest_mean"]
 _CANDIDATES = 1024
 _DISTANCES_AHEAD = 64
 _CENTERS_AT_ONCE = 4096
+_ROUNDING = 2.0**-20
+_CLOSE_CALLS = 16
 # Rows this near the limit are brought up to date with those above it: they would be next.
 _REFRESH_SHARE = 0.92
 
@@ -84,6 +87,23 @@ class _NearestCenter:
         candidate_idx = at_least[order[:n_wanted]].sort().values
         return candidate_idx, self._bound[candidate_idx], runner_up
 
+    def rounding(self) -> float:
+        """How far apart two squared distances must be for float32 to tell which is larger; 0 where it overflowed."""
+        largest_sq_norm = 2.0 * float(self._row_half_norms.max())
+        return _ROUNDING * largest_sq_norm if math.isfinite(largest_sq_norm) else 0.0
+
+    def exact_sq_dist(self, rows: Tensor, more_centers: Tensor, rounding: float) -> np.ndarray:
+        """Squared distances of a few rows to the nearest center or one of `more_centers`, in float64, shape (m,)."""
+        centers = torch.cat([self._centers[: self._n_centers], more_centers])
+        half_norms = torch.cat([self._half_norms[: self._n_centers], half_sq_norms(more_centers)])
+        score = torch.addmm(half_norms, rows, centers.T, alpha=-1)
+        could_be = score <= score.amin(dim=1, keepdim=True) + rounding
+        sq_dist = [
+            (centers[mask].double() - row.double()).square().sum(dim=1).min()
+            for row, mask in zip(rows, could_be, strict=True)
+        ]
+        return torch.stack(sq_dist).cpu().numpy()
+
     def _refresh(self, stale: Tensor) -> None:
         by_n_seen = stale[self._n_seen[stale].sort(stable=True).indices]
         for row_idx in torch.split(by_n_seen, self._pool.tile_rows):
@@ -108,8 +128,9 @@ def k_center(
 ) -> KCenterResult:
     """Pick `budget` times the row farthest from its nearest center, which is a center from then on.
 
-    Exactly the sequential greedy, ties to the lowest row, as far as float32 distances tell rows apart
-    (integer-valued rows: always, where squared norms stay below 2²³). Greedy runs among the rows that are
+    Exactly the sequential greedy, ties to the lowest row. Integer-valued rows whose squared norms stay below
+    2²³ have exact distances; elsewhere float64 decides between a few rows that float32 cannot tell apart, and
+    float32 between more than that. Greedy runs among the rows that are
     farthest now, for as long as one of them beats every row outside, since distances only fall; and a row
     is compared with the new centers only once its last known distance could win.
 
@@ -140,7 +161,7 @@ def k_center(
         rows = pool.rows(candidate_idx.cpu())
         pool_idx = candidate_idx.cpu().numpy()
         local_pos, last_sq_dist = _greedy_among(
-            rows, pool_idx, sq_dist.cpu().numpy(), runner_up, min(budget - len(picks), len(pool_idx))
+            nearest, rows, pool_idx, sq_dist.cpu().numpy(), runner_up, min(budget - len(picks), len(pool_idx))
         )
         picks = np.concatenate([picks, pool_idx[local_pos]])
         chosen = torch.tensor(local_pos, device=pool.device)
@@ -151,14 +172,21 @@ def k_center(
 
 
 def _greedy_among(
-    rows: Tensor, pool_idx: np.ndarray, sq_dist: np.ndarray, runner_up: tuple[float, int], budget: int
+    nearest: _NearestCenter,
+    rows: Tensor,
+    pool_idx: np.ndarray,
+    sq_dist: np.ndarray,
+    runner_up: tuple[float, int],
+    budget: int,
 ) -> tuple[list[int], float]:
     """Greedy among candidates (m, d), ascending in `pool_idx`, until a row outside could win.
 
     Distances from a candidate are computed together with those from the others that are next by what is known.
+    What float32 cannot tell apart, unless it is equal, float64 decides.
     """
     rival_sq_dist, rival_idx = runner_up
     half_norms = half_sq_norms(rows)
+    rounding = nearest.rounding()
     sq_dist = sq_dist.copy()
     distances_from: dict[int, np.ndarray] = {}
     chosen: list[int] = []
@@ -168,6 +196,11 @@ def _greedy_among(
         best_sq_dist = float(sq_dist[best])
         if best_sq_dist < rival_sq_dist or (best_sq_dist == rival_sq_dist and pool_idx[best] > rival_idx):
             break
+        if chosen and rival_sq_dist < best_sq_dist < rival_sq_dist + rounding:
+            break  # the next batch holds both
+        close = np.flatnonzero(sq_dist >= max(best_sq_dist - rounding, 0.0))
+        if len(close) <= _CLOSE_CALLS and sq_dist[close].min() < best_sq_dist:
+            best = int(close[nearest.exact_sq_dist(rows[close], rows[chosen], rounding).argmax()])
         if best not in distances_from:
             ahead = [best, *np.argsort(-sq_dist)[:_DISTANCES_AHEAD].tolist()]
             score = torch.addmm(half_norms, rows[ahead], rows.T, alpha=-1)

@@ -22,7 +22,7 @@ class CoreSetSampler(BaseSampler):
 
     k-center greedy, the Core-set baseline: exactly the sequential greedy, ties to the lowest row, but
     run in batches of matrix products that give the same picks. Ties are exact where rows hold integers
-    and ``metric="euclidean"``; elsewhere float32 distances decide.
+    and ``metric="euclidean"``; elsewhere float64 distances decide between rows that float32 cannot tell apart.
 
     Parameters
     ----------

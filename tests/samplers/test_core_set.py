@@ -63,6 +63,23 @@ def test_the_sequential_greedy_on_real_rows(metric, digits):
     np.testing.assert_array_equal(more, picks[40:])
 
 
+def nearly_tied_rows():
+    """Twelve rows in orthogonal directions whose distances from the first row float32 products cannot rank."""
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(64, 64)))[0][:12]
+    far = directions * (100 + 2e-6 * rng.permutation(12))[:, None]
+    return np.concatenate([np.zeros((1, 64)), far]).astype(np.float32)
+
+
+def test_float64_decides_what_float32_cannot_tell_apart(monkeypatch):
+    X = nearly_tied_rows()
+    expected, _ = sequential_greedy(X, 12, labeled=[0])
+    sampler = CoreSetSampler(12, metric="euclidean")
+    np.testing.assert_array_equal(sampler.fit_select(X, labeled_indices=[0]), expected)
+    monkeypatch.setattr(greedy, "_CLOSE_CALLS", 0)
+    assert sampler.fit_select(X, labeled_indices=[0]).tolist() != expected  # or else these rows test nothing
+
+
 def test_many_centers_are_compared_in_chunks(monkeypatch, rng):
     X = rng.integers(0, 50, size=(300, 3))
     expected = CoreSetSampler(100, metric="euclidean").fit_select(X)
