@@ -191,6 +191,7 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-repeats", type=int, default=1)
+    parser.add_argument("--only-core-set", action="store_true", help="only Core-set beside the plain loop")
     parser.add_argument("--memmap-rows", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.memmap_rows:
@@ -204,6 +205,8 @@ def main() -> None:
     print(f"{pool.name}: {X.shape[0]} × {X.shape[1]}, {N_LABELED} rows labelled; {describe_machine()}")
     for budget in arguments.budgets:
         compare_core_set(pool.X, unit_rows, labeled, budget, arguments.repeats)
+    if arguments.only_core_set:
+        return
 
     print(f"\nMedian of {arguments.repeats} after a warm-up; scikit-activeml's of {arguments.peer_repeats} without:\n")
     print("| sampler | budget | seconds | scikit-activeml, seconds | ratio |")

@@ -44,7 +44,7 @@ def test_the_surest_to_be_unlabelled_given_the_layers(kind, blobs):
 def test_it_finds_the_group_that_nobody_labelled(blobs):
     X, y = blobs
     labeled = np.flatnonzero(y != 2)[:40]
-    picks = VAALSampler(20, max_steps=300, n_epochs=300, random_state=0).fit_select(X, labeled_indices=labeled)
+    picks = VAALSampler(20, max_steps=150, n_epochs=150, random_state=0).fit_select(X, labeled_indices=labeled)
     assert (y[picks] == 2).mean() > 0.8
 
 
