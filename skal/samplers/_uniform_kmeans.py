@@ -9,7 +9,7 @@ from skal._core.blocks import Pool
 from skal._core.device import resolve_device
 from skal._core.kmeans import partition
 from skal._core.shares import equal_members
-from skal._validation import DEVICE, Integral, Interval, StrOptions
+from skal._validation import DEVICE, Integral, Interval, Progress, StrOptions
 from skal.base import BaseSampler
 from skal.samplers._kmeans import KMeansSampler
 
@@ -98,6 +98,7 @@ class UniformKMeansSampler(BaseSampler):
     def _select_rows(self, X, y, labeled_idx, budget, rng):
         self.device_ = resolve_device(self.device)
         seed = self.random_state if isinstance(self.random_state, Integral) else int(rng.integers(2**31))
+        progress = Progress(self, 1, "k-means")
         self.kmeans_ = KMeansSampler(
             min(self.n_clusters, X.shape[0]),
             metric=self.metric,
@@ -105,6 +106,8 @@ class UniformKMeansSampler(BaseSampler):
             random_state=seed,
             verbose=self.verbose,
         ).fit(X)
+        progress.advance(1, self.kmeans_.inertia_, "inertia")
+        progress.close()
         is_candidate = np.ones(X.shape[0], dtype=bool)
         is_candidate[labeled_idx] = False
         return self._pick(X, is_candidate, budget, self.device_)

@@ -64,3 +64,8 @@ def test_more_clusters_than_rows(rng):
 def test_bad_parameters(blobs):
     with pytest.raises(ValueError, match="n_clusters"):
         UniformKMeansSampler(n_clusters=0).fit(blobs[0])
+
+
+def test_verbose_prints_what_kmeans_reached(blobs, capsys):
+    sampler = UniformKMeansSampler(verbose=1, random_state=0).fit(blobs[0])
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"inertia {sampler.kmeans_.inertia_:.6g}")
