@@ -16,7 +16,7 @@ import torch
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions, validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -41,6 +41,7 @@ __all__ = [
     "BUDGET",
     "DEVICE",
     "CallbackSupportMixin",
+    "HasMethods",
     "Integral",
     "Interval",
     "Progress",
@@ -51,7 +52,10 @@ __all__ = [
     "check_pool",
     "check_sample_weights",
     "check_target_length",
+    "check_totals",
+    "column_or_1d",
     "fit_context",
+    "fixed_seed",
     "has_fit_parameter",
     "local_generator",
     "resolve_budget",
@@ -102,6 +106,18 @@ def rows_of(values: Any, indices: np.ndarray) -> Any:
     if isinstance(values, torch.Tensor):
         return values[torch.from_numpy(indices).to(values.device)]
     return _safe_indexing(values if hasattr(values, "__getitem__") else np.asarray(values), indices)
+
+
+def check_totals(estimator: Any, budgets: Any, n_samples: int) -> list[int]:
+    """Turn cumulative budgets (rows, or shares of the pool) into ascending numbers of rows."""
+    if len(budgets) == 0:
+        raise ValueError("budgets is empty; give at least one total.")
+    for budget in budgets:
+        validate_parameter_constraints({"budgets": BUDGET}, {"budgets": budget}, caller_name=type(estimator).__name__)
+    totals = [resolve_budget(budget, n_samples) for budget in budgets]
+    if totals != sorted(totals):
+        raise ValueError(f"budgets={budgets!r} must ascend: they are totals, those of earlier rounds included.")
+    return totals
 
 
 def check_labeled_indices(labeled_indices: Any, n_samples: int) -> np.ndarray:
@@ -183,6 +199,15 @@ def local_generator(random_state: Any) -> np.random.Generator:
     """A generator of its own for one fit, from scikit-learn's meaning of `random_state`."""
     seed = check_random_state(random_state).randint(0, 2**32, size=4, dtype=np.uint32)
     return np.random.default_rng(seed)
+
+
+def fixed_seed(random_state: Any) -> int | None:
+    """One seed for all parts of a fit: an int as it is, None as it is, else one drawn."""
+    if random_state is None:
+        return None
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def set_random_states(estimator: Any, random_state: Any) -> None:

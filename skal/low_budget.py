@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.metaestimators import available_if
@@ -14,20 +12,14 @@ from skal._validation import (
     check_pool,
     check_target_length,
     fit_context,
-    has_fit_parameter,
     rows_of,
     set_random_states,
 )
 from skal.classifiers import LinearProbe
+from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.samplers import KMeansSampler
 
-__all__ = ["LowBudgetClassifier", "fit_on_labeled_rows"]
-
-
-def fit_on_labeled_rows(classifier: Any, X: Any, y: Any, labeled_idx: np.ndarray) -> Any:
-    """Fit `classifier` on the rows `labeled_idx`, and hand it the whole pool where it can use one."""
-    fit_params = {"X_unlabeled": X} if has_fit_parameter(classifier, "X_unlabeled") else {}
-    return classifier.fit(rows_of(X, labeled_idx), rows_of(y, labeled_idx), **fit_params)
+__all__ = ["LowBudgetClassifier"]
 
 
 def _classifier_has(method):
@@ -128,7 +120,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             set_random_states(self.classifier_, self.random_state)
         self.sampler_.fit(X, y, labeled_indices=labeled_idx)
         self.selected_indices_ = self.sampler_.selected_indices_
-        fit_on_labeled_rows(self.classifier_, X, y, np.concatenate([labeled_idx, self.selected_indices_]))
+        trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
+        fit_on_labeled_rows(self.classifier_, X, rows_of(y, trained_idx), trained_idx)
         self.classes_ = self.classifier_.classes_
         return self
 

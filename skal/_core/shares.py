@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-__all__ = ["equal_shares", "nearest_members"]
+__all__ = ["equal_members", "equal_shares", "nearest_members"]
 
 
 def equal_shares(n_available: np.ndarray, n_taken: np.ndarray, n_members: np.ndarray, budget: int) -> np.ndarray:
@@ -100,3 +100,40 @@ def nearest_members(
         if n_picks + 1 < n_candidates[cluster]:
             heapq.heappush(queue, need(cluster, n_picks + 1))
     return np.array(picks, dtype=np.int64)
+
+
+def equal_members(
+    labels: np.ndarray, sq_dist: np.ndarray, is_candidate: np.ndarray, n_clusters: int, budget: int
+) -> np.ndarray:
+    """Pick from each cluster the share that `equal_shares` gives it, nearest to the center first.
+
+    Rows that are no candidates count as taken. The nearest row of each cluster comes first, largest
+    cluster first, then the second of each, and so on. Ties between rows go to the lowest row.
+
+    Parameters
+    ----------
+    labels : int ndarray of shape (n,)
+        Cluster of each row.
+    sq_dist : float ndarray of shape (n,)
+        Squared distance of each row to the center of its cluster.
+    is_candidate : bool ndarray of shape (n,)
+        At least `budget` of them are True.
+    n_clusters : int
+    budget : int
+
+    Returns
+    -------
+    int64 ndarray of shape (budget,)
+        Distinct candidate rows. O(n log n) time, O(n) memory.
+    """
+    sizes = np.bincount(labels, minlength=n_clusters)
+    n_candidates = np.bincount(labels[is_candidate], minlength=n_clusters)
+    shares = equal_shares(n_candidates, sizes - n_candidates, sizes, budget)
+    candidates = np.flatnonzero(is_candidate)
+    ranked = candidates[np.lexsort((sq_dist[candidates], labels[candidates]))]
+    first_of = np.cumsum(n_candidates) - n_candidates
+    rank_in_cluster = np.arange(len(ranked)) - np.repeat(first_of, n_candidates)
+    is_picked = rank_in_cluster < shares[labels[ranked]]
+    picks, rank = ranked[is_picked], rank_in_cluster[is_picked]
+    by_rank: np.ndarray = picks[np.lexsort((labels[picks], -sizes[labels[picks]], rank))]
+    return by_rank

@@ -12,9 +12,9 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils.parallel import Parallel, delayed
 
-from skal._validation import set_random_states
+from skal._validation import rows_of, set_random_states
+from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.evaluation._metrics import category_coverage
-from skal.low_budget import fit_on_labeled_rows
 
 __all__ = ["BudgetCurve", "Run", "budget_curve"]
 
@@ -247,7 +247,7 @@ def _evaluate(
         for classifier_name, classifier in classifiers.items():
             probe = clone(classifier)
             set_random_states(probe, seed)
-            fit_on_labeled_rows(probe, X, y, picks[:budget])
+            fit_on_labeled_rows(probe, X, rows_of(y, picks[:budget]), picks[:budget])
             scores[classifier_name] = float(accuracy_score(y_test, probe.predict(X_test)))
         runs.append(Run(name, budget, seed, picks[:budget], scores))
     return runs

@@ -1,0 +1,248 @@
+"""Uncertainty: train on what is labelled, pick what the classifier is least sure of."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from skal._core.blocks import Pool
+from skal._core.uncertainty import entropy, lack_of_confidence, lack_of_margin
+from skal._validation import HasMethods
+from skal.base import BaseSampler
+from skal.classifiers import LinearProbe
+from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.samplers._cold_start import ColdStartMixin, highest
+
+__all__ = ["LeastConfidenceSampler", "MarginSampler", "MaxEntropySampler"]
+
+
+class _UncertaintySampler(ColdStartMixin, BaseSampler):
+    _parameter_constraints: dict = {
+        **BaseSampler._parameter_constraints,
+        "classifier": [HasMethods(["fit", "predict_proba"]), None],
+        "initial": [HasMethods(["fit", "select"]), None],
+    }
+
+    def __init__(self, budget=10, *, classifier=None, initial=None, random_state=None):
+        super().__init__(budget, random_state=random_state)
+        self.classifier = classifier
+        self.initial = initial
+
+    def _select_rows(self, X, y, labeled_idx, budget, rng):
+        self._forget("initial_", "classifier_")
+        if y is None or len(np.unique(y)) < 2:
+            return self._select_cold(X, labeled_idx, budget)
+        default = LinearProbe(lr=0.001, scaling=None)
+        self.classifier_ = default if self.classifier is None else clone(self.classifier)
+        self._set_seed(self.classifier_)
+        fit_on_labeled_rows(self.classifier_, _for_any_classifier(X), y, labeled_idx)
+        is_candidate = np.ones(X.shape[0], dtype=bool)
+        is_candidate[labeled_idx] = False
+        return highest(self._scores(X), is_candidate, budget)
+
+    def _select_from(self, X, budget):
+        if hasattr(self, "initial_"):
+            return self._select_from_cold(X, budget)
+        return highest(self._scores(X), np.ones(X.shape[0], dtype=bool), budget)
+
+    def _scores(self, X):
+        """Score every row, a tile at a time: n × n_classes probabilities never exist at once."""
+        X = _for_any_classifier(X)
+        dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+        scores = np.empty(X.shape[0])
+        for tile in Pool(X, torch.device("cpu"), dtype=dtype).tiles():
+            probabilities = self.classifier_.predict_proba(tile.rows.numpy())
+            scores[tile.slice] = self._uncertainty(probabilities.astype(np.float64))
+        return scores
+
+
+class MaxEntropySampler(_UncertaintySampler):
+    """Pick the rows whose predicted class probabilities have the highest entropy.
+
+    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
+    to be uncertain about, and `initial` picks the batch.
+
+    Parameters
+    ----------
+    budget : int or float, default=10
+        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+    classifier : classifier with `predict_proba`, default=None
+        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
+    initial : sampler, default=None
+        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
+        tables set ``RandomSampler()``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (budget,), int64
+        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
+        the order of the initial sampler.
+    classifier_ : classifier
+        The fitted classifier. Not there after a cold start only.
+    initial_ : sampler
+        The fitted initial sampler. Only there after a cold start.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    MarginSampler, LeastConfidenceSampler : The same with another score.
+    IterativeSampler : Rounds of it.
+
+    Notes
+    -----
+    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
+    vectors of length n, and one tile of rows with its probabilities.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
+       Learning", section 4, "Max-Entropy" and "Implementation details".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.samplers import MaxEntropySampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> sampler = MaxEntropySampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
+    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
+    >>> bool((probabilities.max(axis=1) < 0.5).all())
+    True
+    """
+
+    _uncertainty = staticmethod(entropy)
+
+
+class MarginSampler(_UncertaintySampler):
+    """Pick the rows whose two most probable classes are closest in probability.
+
+    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
+    to be uncertain about, and `initial` picks the batch.
+
+    Parameters
+    ----------
+    budget : int or float, default=10
+        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+    classifier : classifier with `predict_proba`, default=None
+        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
+    initial : sampler, default=None
+        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
+        tables set ``RandomSampler()``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (budget,), int64
+        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
+        the order of the initial sampler.
+    classifier_ : classifier
+        The fitted classifier. Not there after a cold start only.
+    initial_ : sampler
+        The fitted initial sampler. Only there after a cold start.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    MaxEntropySampler, LeastConfidenceSampler : The same with another score.
+    IterativeSampler : Rounds of it.
+
+    Notes
+    -----
+    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
+    vectors of length n, and one tile of rows with its probabilities.
+
+    References
+    ----------
+    .. [1] Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009, section 3.1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.samplers import MarginSampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> sampler = MarginSampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
+    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
+    >>> bool((probabilities.max(axis=1) < 0.5).all())
+    True
+    """
+
+    _uncertainty = staticmethod(lack_of_margin)
+
+
+class LeastConfidenceSampler(_UncertaintySampler):
+    """Pick the rows whose most probable class has the lowest probability.
+
+    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
+    to be uncertain about, and `initial` picks the batch.
+
+    Parameters
+    ----------
+    budget : int or float, default=10
+        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+    classifier : classifier with `predict_proba`, default=None
+        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
+    initial : sampler, default=None
+        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
+        tables set ``RandomSampler()``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (budget,), int64
+        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
+        the order of the initial sampler.
+    classifier_ : classifier
+        The fitted classifier. Not there after a cold start only.
+    initial_ : sampler
+        The fitted initial sampler. Only there after a cold start.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    MaxEntropySampler, MarginSampler : The same with another score.
+    IterativeSampler : Rounds of it.
+
+    Notes
+    -----
+    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
+    vectors of length n, and one tile of rows with its probabilities.
+
+    References
+    ----------
+    .. [1] Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009, section 3.1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.samplers import LeastConfidenceSampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> sampler = LeastConfidenceSampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
+    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
+    >>> bool((probabilities.max(axis=1) < 0.5).all())
+    True
+    """
+
+    _uncertainty = staticmethod(lack_of_confidence)
+
+
+def _for_any_classifier(X):
+    """Give a tensor as an ndarray, which every scikit-learn classifier takes."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    return X.cpu().numpy() if X.dtype != torch.bfloat16 else X.float().cpu().numpy()

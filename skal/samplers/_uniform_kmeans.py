@@ -1,0 +1,124 @@
+"""Equal shares of clusters, where the classes are not known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from skal._core.blocks import Pool
+from skal._core.device import resolve_device
+from skal._core.kmeans import partition
+from skal._core.shares import equal_members
+from skal._validation import DEVICE, Integral, Interval, Progress, StrOptions
+from skal.base import BaseSampler
+from skal.samplers._kmeans import KMeansSampler
+
+__all__ = ["UniformKMeansSampler"]
+
+
+class UniformKMeansSampler(BaseSampler):
+    """Pick the same number of rows from each of a few clusters, nearest to the centroid first.
+
+    The paper's Uniform(K-means): with as many clusters as classes it imitates equal numbers of each
+    class without a look at the labels. Shares follow one rule: every cluster rises to the same number
+    of labelled rows, those labelled already included; a cluster that runs short leaves its share to
+    those with rows left; the remainder goes one each to the largest clusters, ties to the first.
+
+    Parameters
+    ----------
+    budget : int or float, default=10
+        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+    n_clusters : int, default=10
+        Clusters; the paper takes the number of classes. At most as many as the pool has rows are made.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        "cosine" L2-normalises each row first, as the paper does; a zero row stays zero.
+    device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
+        Where to compute. "auto" takes a CUDA device where there is one.
+    random_state : int, RandomState instance or None, default=None
+        Seeds K-means.
+    verbose : int, default=0
+        1 prints the progress of K-means.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (budget,), int64
+        Distinct rows of the pool: the nearest row of each cluster, largest cluster first, then the
+        second of each, and so on.
+    kmeans_ : KMeansSampler
+        The fitted K-means, with `cluster_centers_` and `labels_`.
+    device_ : torch.device
+        Where it was computed.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    KMeansSampler : As many clusters as picks.
+    UniformSampler : Equal shares of the classes themselves, an upper bound.
+
+    Notes
+    -----
+    The time and memory of `KMeansSampler` with `n_clusters` clusters, and one more pass.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
+       Learning", section 4.5 and Table 10.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.samplers import UniformKMeansSampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> sampler = UniformKMeansSampler(budget=40, n_clusters=10, random_state=0).fit(X)
+    >>> import numpy as np
+    >>> np.bincount(sampler.kmeans_.labels_[sampler.selected_indices_]).tolist()
+    [4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
+    """
+
+    _parameter_constraints: dict = {
+        **BaseSampler._parameter_constraints,
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "metric": [StrOptions({"cosine", "euclidean"})],
+        "device": DEVICE,
+        "verbose": ["verbose"],
+    }
+
+    _reads_every_row = True
+
+    def __init__(self, budget=10, *, n_clusters=10, metric="cosine", device="auto", random_state=None, verbose=0):
+        super().__init__(budget, random_state=random_state)
+        self.n_clusters = n_clusters
+        self.metric = metric
+        self.device = device
+        self.verbose = verbose
+
+    def _select_rows(self, X, y, labeled_idx, budget, rng):
+        self.device_ = resolve_device(self.device)
+        seed = self.random_state if isinstance(self.random_state, Integral) else int(rng.integers(2**31))
+        progress = Progress(self, 1, "k-means")
+        self.kmeans_ = KMeansSampler(
+            min(self.n_clusters, X.shape[0]),
+            metric=self.metric,
+            device=self.device_,
+            random_state=seed,
+            verbose=self.verbose,
+        ).fit(X)
+        progress.advance(1, self.kmeans_.inertia_, "inertia")
+        progress.close()
+        is_candidate = np.ones(X.shape[0], dtype=bool)
+        is_candidate[labeled_idx] = False
+        return self._pick(X, is_candidate, budget, self.device_)
+
+    def _select_from(self, X, budget):
+        return self._pick(X, np.ones(X.shape[0], dtype=bool), budget, resolve_device(self.device))
+
+    def _pick(self, X, is_candidate, budget, device):
+        origin, centers = self.kmeans_._origin, self.kmeans_._centers
+        shift = torch.from_numpy(origin).to(device) if origin.any() else None
+        pool = Pool(X, device, normalize=self.metric == "cosine", shift=shift)
+        nearest = partition(pool, torch.from_numpy(centers).to(device))
+        labels, sq_dist = nearest.labels.cpu().numpy(), nearest.sq_dist.cpu().numpy()
+        return equal_members(labels, sq_dist, is_candidate, len(centers), budget)
