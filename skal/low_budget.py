@@ -66,13 +66,11 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import GridSearchCV
-    >>> import skal
+    >>> from skal import LowBudgetClassifier
+    >>> from skal.samplers import KMeansSampler
     >>> X, y = load_digits(return_X_y=True)
-    >>> search = GridSearchCV(
-    ...     skal.LowBudgetClassifier(random_state=0), {"sampler__budget": [10, 100]}, cv=3
-    ... )
-    >>> search.estimator.set_params(sampler=skal.samplers.KMeansSampler())
-    LowBudgetClassifier(random_state=0, sampler=KMeansSampler())
+    >>> model = LowBudgetClassifier(KMeansSampler(), random_state=0)
+    >>> search = GridSearchCV(model, {"sampler__budget": [10, 100]}, cv=3)
     >>> search.fit(X, y).best_params_
     {'sampler__budget': 100}
     """
