@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, fold, pad, unfold
 
 from skal._core.blocks import Pool
 
-__all__ = ["VAALModel", "VAALSchedule", "labeled_logits", "train_vaal"]
+__all__ = ["VAALModel", "VAALSchedule", "image_tile_rows", "labeled_logits", "train_vaal"]
 
 _HIDDEN, _DISCRIMINATOR_HIDDEN = (256, 256), (512, 512)
+_CHANNELS = (32, 64, 128, 256)  # a quarter of the original's, so that a CPU can train them
+_KERNEL, _STRIDE, _PADDING = 4, 2, 1  # each layer halves (or doubles) height and width exactly
+_TILE_PIXELS = 2**20  # the first layer's activations of a tile are then at most 128 MiB
 _LOG_VARIANCES = (-10.0, 10.0)  # so that an odd batch cannot overflow the exponential
 
 
@@ -34,14 +37,21 @@ class VAALSchedule:
 
 @dataclass(frozen=True)
 class VAALModel:
-    """The two parts that scoring needs."""
+    """The parts that scoring needs; what enters the encoder is ``(rows − center) · factor``."""
 
     encoder: nn.Sequential  # (m, d) → (m, 2 · n_latent): means and log variances
     discriminator: nn.Sequential  # (m, n_latent) → (m, 1): logit of "labelled"
+    center: float
+    factor: float
 
     def to(self, device: torch.device) -> VAALModel:
-        """Copy both parts to a device."""
-        return VAALModel(deepcopy(self.encoder).to(device), deepcopy(self.discriminator).to(device))
+        """Copy both networks to a device."""
+        encoder, discriminator = deepcopy(self.encoder).to(device), deepcopy(self.discriminator).to(device)
+        return replace(self, encoder=encoder, discriminator=discriminator)
+
+    def scaled(self, rows: Tensor) -> Tensor:
+        """Bring rows (m, d) to the scale that the encoder was trained on."""
+        return (rows - self.center) * self.factor
 
 
 def train_vaal(
@@ -51,28 +61,43 @@ def train_vaal(
     schedule: VAALSchedule,
     rng: np.random.Generator,
     on_step: Callable[[int, float], object] = lambda step, loss: None,
+    image_shape: tuple[int, ...] | None = None,
 ) -> VAALModel:
     """Train the autoencoder on all rows to fool a discriminator that tells labelled from unlabelled latents.
 
     The autoencoder's loss is ``½‖x − x̂‖² + β·KL`` of both batches plus the discriminator's error when told
-    that both are labelled. Rows are scaled to a mean square of one.
+    that both are labelled. Vectors are scaled to a mean square of one, images so that the pool's lowest
+    value is −1 and its highest 1.
 
     Parameters
     ----------
     pool : Pool of shape (n, d)
-        Of unit rows.
+        Of unit rows, or of images as they are, flattened.
     labeled_idx, unlabeled_idx : int64 ndarray
         Neither empty.
+    image_shape : (h, w) or (h, w, c), default=None
+        Of the images, whose product is d. None means vectors.
+
+    Raises
+    ------
+    ValueError
+        If a row holds NaN or infinity; names the first such row.
 
     Notes
     -----
-    Time ``n_steps · batch_size`` times a few passes through the layers; memory of a batch and the layers.
+    Time one pass of the pool and ``n_steps · batch_size`` times a few passes through the layers; memory of
+    a batch and the layers.
     """
     device, d = pool.device, pool.n_features
+    center, factor = _scaling(pool, is_image=image_shape is not None)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    encoder = _layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
-    decoder = _layers([schedule.n_latent, *_HIDDEN, d], generator, device)
+    if image_shape is None:
+        encoder = _layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
+        decoder = _layers([schedule.n_latent, *_HIDDEN, d], generator, device)
+    else:
+        encoder, decoder = _convolutions(image_shape, schedule.n_latent, generator, device)
     discriminator = _layers([schedule.n_latent, *_DISCRIMINATOR_HIDDEN, 1], generator, device)
+    model = VAALModel(encoder, discriminator, center, factor)
     fool = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=schedule.lr)
     tell = torch.optim.Adam(discriminator.parameters(), lr=schedule.lr)
     n_batch = min(schedule.batch_size, pool.n_rows)
@@ -80,7 +105,7 @@ def train_vaal(
     is_labeled[:n_batch] = 1.0
     for step in range(1, schedule.n_steps + 1):
         batch_idx = np.concatenate([rng.choice(labeled_idx, n_batch), rng.choice(unlabeled_idx, n_batch)])
-        rows = _scaled(pool.rows(batch_idx))
+        rows = model.scaled(pool.rows(batch_idx))
 
         mean, log_variance = _encode(encoder, rows)
         noise = torch.randn(mean.shape, generator=generator, device=device)
@@ -101,7 +126,7 @@ def train_vaal(
         torch.autograd.backward(told_apart)
         tell.step()
         on_step(step, float(told_apart.detach()))
-    return VAALModel(encoder, discriminator)
+    return model
 
 
 def labeled_logits(pool: Pool, model: VAALModel) -> np.ndarray:
@@ -109,7 +134,7 @@ def labeled_logits(pool: Pool, model: VAALModel) -> np.ndarray:
     logits = np.empty(pool.n_rows)
     with torch.no_grad():
         for tile in pool.tiles():
-            mean, _ = _encode(model.encoder, _scaled(tile.rows))
+            mean, _ = _encode(model.encoder, model.scaled(tile.rows))
             logits[tile.slice] = model.discriminator(mean).squeeze(1).double().cpu().numpy()
     return logits
 
@@ -119,8 +144,22 @@ def _encode(encoder: nn.Sequential, rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean, log_variance.clamp(*_LOG_VARIANCES)
 
 
-def _scaled(unit_rows: Tensor) -> Tensor:
-    return unit_rows * float(unit_rows.shape[1] ** 0.5)
+def image_tile_rows(image_shape: tuple[int, ...]) -> int:
+    """How many images to score at once; of their size only, so that no memory budget moves a tile's border."""
+    height, width = image_shape[:2]
+    return max(1, min(2048, _TILE_PIXELS // (height * width)))
+
+
+def _scaling(pool: Pool, *, is_image: bool) -> tuple[float, float]:
+    """Center and factor of the scale, after one pass that also keeps what fits of the pool for the batches."""
+    lowest, highest = np.inf, -np.inf
+    for tile in pool.tiles():
+        if is_image:
+            lowest, highest = min(lowest, float(tile.rows.min())), max(highest, float(tile.rows.max()))
+    if not is_image:
+        return 0.0, float(pool.n_features**0.5)
+    span = highest - lowest
+    return 0.5 * (lowest + highest), 2.0 / span if span > 1e-37 else 1.0  # below, float32 has no such factor
 
 
 def _layers(sizes: Sequence[int], generator: torch.Generator, device: torch.device) -> nn.Sequential:
@@ -133,3 +172,92 @@ def _layers(sizes: Sequence[int], generator: torch.Generator, device: torch.devi
                 parameter.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
         layers += [linear, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def _convolutions(
+    image_shape: tuple[int, ...], n_latent: int, generator: torch.Generator, device: torch.device
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Encoder and decoder of flattened images: as many halvings as leave at most 2 × 2, but four at most."""
+    height, width = image_shape[:2]
+    n_channels = image_shape[2] if len(image_shape) == 3 else 1
+    n_layers = min(len(_CHANNELS), max(1, (max(height, width) - 1).bit_length() - 1))
+    channels = [n_channels, *_CHANNELS[:n_layers]]
+    top = (channels[-1], -(-height // 2**n_layers), -(-width // 2**n_layers))
+    n_top = top[0] * top[1] * top[2]
+    planes = (n_channels, height, width)
+
+    down: list[nn.Module] = [_ToPlanes(planes, (top[1] * 2**n_layers, top[2] * 2**n_layers))]
+    for n_in, n_out in pairwise(channels):
+        down += [_StridedConvolution(n_in, n_out, generator, device), nn.ReLU()]
+    down += [nn.Flatten(), *_layers([n_top, 2 * n_latent], generator, device)]
+
+    up: list[nn.Module] = [*_layers([n_latent, n_top], generator, device), nn.Unflatten(1, top)]
+    for n_in, n_out in pairwise(channels[::-1]):
+        up += [nn.ReLU(), _TransposedConvolution(n_in, n_out, generator, device)]
+    up.append(_ToRows(planes))
+    return nn.Sequential(*down), nn.Sequential(*up)
+
+
+class _ToPlanes(nn.Module):
+    """Rows (m, h·w·c) to planes (m, c, H, W), H ≥ h and W ≥ w, the rest filled with the middle of the scale."""
+
+    def __init__(self, planes: tuple[int, int, int], padded: tuple[int, int]) -> None:
+        super().__init__()
+        self.planes, self.padded = planes, padded
+
+    def forward(self, rows: Tensor) -> Tensor:
+        n_channels, height, width = self.planes
+        planes = rows.reshape(len(rows), height, width, n_channels).permute(0, 3, 1, 2)
+        return pad(planes, (0, self.padded[1] - width, 0, self.padded[0] - height))
+
+
+class _ToRows(nn.Module):
+    """The way back: planes (m, c, H, W) to rows (m, h·w·c), what was filled in cut off."""
+
+    def __init__(self, planes: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.planes = planes
+
+    def forward(self, planes: Tensor) -> Tensor:
+        _, height, width = self.planes
+        return planes[:, :, :height, :width].permute(0, 2, 3, 1).flatten(start_dim=1)
+
+
+class _StridedConvolution(nn.Module):
+    """Convolve planes (m, n_in, H, W) to (m, n_out, H/2, W/2) as one matrix product of their patches.
+
+    A matrix product keeps full float32 and gives the same digits again; cuDNN's own convolutions promise
+    neither unless the whole process is told to.
+    """
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator, device: torch.device) -> None:
+        super().__init__()
+        self.weight = _he_weight((n_out, n_in * _KERNEL**2), n_in * _KERNEL**2, generator, device)
+        self.bias = nn.Parameter(torch.zeros(n_out, 1, device=device))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        patches = unfold(planes, _KERNEL, padding=_PADDING, stride=_STRIDE)
+        mixed = self.weight @ patches + self.bias
+        halved: Tensor = mixed.unflatten(2, (planes.shape[2] // _STRIDE, planes.shape[3] // _STRIDE))
+        return halved
+
+
+class _TransposedConvolution(nn.Module):
+    """The transpose of `_StridedConvolution`: planes (m, n_in, H, W) to (m, n_out, 2·H, 2·W)."""
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator, device: torch.device) -> None:
+        super().__init__()
+        # each value that comes out is a sum over a quarter of the kernel: the other taps belong to its neighbours
+        self.weight = _he_weight((n_out * _KERNEL**2, n_in), n_in * (_KERNEL // _STRIDE) ** 2, generator, device)
+        self.bias = nn.Parameter(torch.zeros(n_out, 1, 1, device=device))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        size = (planes.shape[2] * _STRIDE, planes.shape[3] * _STRIDE)
+        patches = self.weight @ planes.flatten(start_dim=2)
+        return fold(patches, size, _KERNEL, padding=_PADDING, stride=_STRIDE) + self.bias
+
+
+def _he_weight(shape: tuple[int, int], n_summed: int, generator: torch.Generator, device: torch.device) -> nn.Parameter:
+    """He's distribution (uniform; the original's is normal): without batch norm the signal's scale rests on it."""
+    bound = (6.0 / n_summed) ** 0.5
+    return nn.Parameter(torch.empty(shape, device=device).uniform_(-bound, bound, generator=generator))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Pool
 from skal._core.device import resident_bytes, resolve_device
-from skal._core.vaal import VAALSchedule, labeled_logits, train_vaal
+from skal._core.vaal import VAALSchedule, image_tile_rows, labeled_logits, train_vaal
 from skal._validation import DEVICE, HasMethods, Integral, Interval, Progress, Real, working_memory_bytes
 from skal.base import BaseSampler
 from skal.samplers._cold_start import ColdStartMixin, highest
@@ -18,9 +21,9 @@ __all__ = ["VAALSampler"]
 class VAALSampler(ColdStartMixin, BaseSampler):
     """Pick the rows that look least like those labelled, to an adversarially trained discriminator.
 
-    Variational adversarial active learning on embeddings: a β-VAE learns latents of all rows, and a
-    discriminator learns to tell the labelled from the unlabelled by them. It needs no labels, only
-    which rows are labelled; with none, `initial` picks the batch.
+    Variational adversarial active learning, on embeddings and on images given as arrays: a β-VAE learns
+    latents of all rows, and a discriminator learns to tell the labelled from the unlabelled by them. It
+    needs no labels, only which rows are labelled; with none, `initial` picks the batch.
 
     A baseline of the paper's tables, not a recommendation: with few labels it is about as good as
     random rows or worse (see the benchmarks), and others who used the original report the same.
@@ -45,8 +48,8 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         Training ends here if the epochs are not over. On 50,000 rows, 100 epochs are 39,000 steps: set
         this higher to train as long as the original.
     initial : sampler, default=None
-        Picks while nothing is labelled. None means ``KMeansSampler()``; the paper's tables set
-        ``RandomSampler()``.
+        Picks while nothing is labelled, of images by their flattened rows. None means
+        ``KMeansSampler()``; the paper's tables set ``RandomSampler()``.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -65,8 +68,10 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         Steps trained. Not there after a cold start.
     device_ : torch.device
         Where it was computed.
+    image_shape_ : tuple of int or None
+        (h, w) or (h, w, c) of the images seen during `fit`. None after embeddings.
     n_features_in_ : int
-        Features seen during `fit`.
+        Features seen during `fit`; of images, h·w·c.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
@@ -76,11 +81,18 @@ class VAALSampler(ColdStartMixin, BaseSampler):
 
     Notes
     -----
-    Rows are L2-normalised. Encoder and decoder have two hidden layers of 256, the discriminator two of
-    512. The original trains on images by convolutions; here embeddings stand in their place. Time:
-    ``n_steps_`` passes of 2 × batch_size rows through the layers, and one of the pool. Memory beside X: the
-    layers, two vectors of length n, and a float32 copy of as much of the pool as fits scikit-learn's
-    ``working_memory``.
+    Embeddings are L2-normalised; encoder and decoder have two hidden layers of 256. Images are scaled so
+    that the lowest value of the fitted pool is -1 and the highest 1 (the original has 0 and 1, and batch
+    norm to center them). Encoder and decoder are the original's 4 × 4 convolutions of stride 2 and their
+    transposes, two of them for 8 × 8, four from 17 × 17 on, with a quarter of its channels (32, 64, 128 and
+    256). Height and width are padded to a multiple of the strides. Batch norm is left out: with it a row's
+    latents would depend on the others of its batch, where the few labelled rows stand many times. The
+    discriminator has two hidden layers of 512.
+
+    Time: ``n_steps_`` passes of 2 × batch_size rows through the layers, and two passes of the pool. Memory
+    beside X: the layers, two vectors of length n, and a float32 copy of as much of the pool as fits
+    scikit-learn's ``working_memory``; for images also 2048 of them in float32 while they are checked, and
+    the layers' activations and patches, of a batch or of 2^20 pixels when scoring.
 
     References
     ----------
@@ -140,6 +152,64 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         self.device = device
         self.verbose = verbose
 
+    def fit(self, X, y=None, *, labeled_indices=None):
+        """Pick `budget` more rows of the pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or array of shape (n, h, w) or (n, h, w, c), real
+            The pool: one embedding or one image a row. Images are an ndarray, a memmap or a torch tensor of
+            any real dtype, uint8 included; their channels come last. They are viewed as rows, not copied,
+            if each image is contiguous.
+        y : array-like of shape (n,), default=None
+            Not needed; read at `labeled_indices` only.
+        labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
+            The rows labelled already.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X has more than four dimensions, or for the reasons of any sampler: X holds NaN or infinity
+            (the first such row is named), the budget is more than the unlabelled rows, y has another
+            length than X, or `labeled_indices` are out of range or repeated.
+        """
+        rows, self.image_shape_ = _as_rows(X)
+        return super().fit(rows, y, labeled_indices=labeled_indices)
+
+    def select(self, X=None):
+        """Return the picks, or the rows of another pool that are surest to be unlabelled.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d), or array of shape (m, h, w) or (m, h, w, c), default=None
+            Another pool, of the shape of the one fitted but for m. None means the pool that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (budget,), int64
+            `selected_indices_`, or distinct rows of X.
+
+        Raises
+        ------
+        ValueError
+            If the images of X have another shape than those fitted, X holds NaN or infinity, or the
+            budget is more than its rows.
+        """
+        check_is_fitted(self, "selected_indices_")
+        if X is None:
+            return super().select()
+        rows, image_shape = _as_rows(X)
+        if image_shape != self.image_shape_:
+            raise ValueError(
+                f"X holds {_kind(image_shape)}, but {type(self).__name__} was fitted on {_kind(self.image_shape_)}; "
+                "pass what it was fitted on, or fit it again."
+            )
+        return super().select(rows)
+
     def _select_rows(self, X, y, labeled_idx, budget, rng):
         self._forget("initial_", "n_steps_")
         self.device_ = resolve_device(self.device)
@@ -148,8 +218,6 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         is_candidate = np.ones(X.shape[0], dtype=bool)
         is_candidate[labeled_idx] = False
         pool = self._pool(X, self.device_)
-        for _ in pool.tiles():
-            pass  # keeps what fits, for the batches
         self.n_steps_ = min(self.max_steps, self.n_epochs * -(-int(is_candidate.sum()) // self.batch_size))
         progress = Progress(self, self.n_steps_, "step")
         model = train_vaal(
@@ -159,6 +227,7 @@ class VAALSampler(ColdStartMixin, BaseSampler):
             VAALSchedule(self.n_latent, self.beta, self.adversary_weight, self.lr, self.batch_size, self.n_steps_),
             rng,
             on_step=lambda step, loss: progress.advance(step, loss, "discriminator's loss"),
+            image_shape=self.image_shape_,
         )
         progress.close()
         self._model = model.to(torch.device("cpu"))
@@ -172,4 +241,26 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         return highest(-logits, np.ones(X.shape[0], dtype=bool), budget)
 
     def _pool(self, X, device):
-        return Pool(X, device, normalize=True, resident_bytes=resident_bytes(device, working_memory_bytes()))
+        kept = resident_bytes(device, working_memory_bytes())
+        if self.image_shape_ is None:
+            return Pool(X, device, normalize=True, resident_bytes=kept)
+        return Pool(X, device, resident_bytes=kept, tile_rows=image_tile_rows(self.image_shape_))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _as_rows(X):
+    """View images (n, h, w) or (n, h, w, c) as rows (n, h·w·c); return them and the image shape, or X and None."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) < 3:
+        return X, None  # whatever else is wrong with it, the base class says
+    if len(shape) > 4:
+        raise ValueError(f"Images are arrays of shape (n, h, w) or (n, h, w, c); found shape {shape}.")
+    return X.reshape(shape[0], math.prod(shape[1:])), shape[1:]
+
+
+def _kind(image_shape):
+    return "embeddings" if image_shape is None else f"images of shape {image_shape}"
