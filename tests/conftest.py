@@ -35,3 +35,27 @@ def digits():
     """(X_pool, X_test, y_pool, y_test) of the handwritten digits."""
     X, y = load_digits(return_X_y=True)
     return train_test_split(X.astype(np.float32), y, test_size=600, stratify=y, random_state=0)
+
+
+class CountingLabels:
+    """Labels that note which rows are looked up, and refuse to be read all at once."""
+
+    def __init__(self, y):
+        self.y, self.asked, self.shape = y, [], y.shape
+
+    def __len__(self):
+        return len(self.y)
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("every label was read at once")
+
+    def __getitem__(self, key):
+        rows = key[0] if isinstance(key, tuple) else key
+        self.asked += np.atleast_1d(rows).tolist()
+        return self.y[rows]
+
+
+@pytest.fixture
+def counting_labels():
+    """Wrap labels so that a test can see which were looked up."""
+    return CountingLabels

@@ -14,28 +14,9 @@ from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.samplers import KMeansSampler, RandomSampler
 
 
-class CountingLabels:
-    """Labels that count which rows are looked up."""
-
-    def __init__(self, y):
-        self.y, self.asked = y, []
-        self.shape = y.shape
-
-    def __len__(self):
-        return len(self.y)
-
-    def __array__(self, *args, **kwargs):
-        raise AssertionError("every label was read at once")
-
-    def __getitem__(self, key):
-        rows = key[0] if isinstance(key, tuple) else key
-        self.asked += np.atleast_1d(rows).tolist()
-        return self.y[rows]
-
-
-def test_only_the_picked_labels_are_looked_up(digits):
+def test_only_the_picked_labels_are_looked_up(digits, counting_labels):
     X, X_test, y, y_test = digits
-    labels = CountingLabels(y)
+    labels = counting_labels(y)
     model = skal.LowBudgetClassifier(KMeansSampler(budget=50), LinearProbe(), random_state=0).fit(X, labels)
     assert set(labels.asked) == set(model.selected_indices_)
     assert model.score(X_test, y_test) > 0.7

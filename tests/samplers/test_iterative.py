@@ -201,27 +201,9 @@ def test_mixed_answers_are_kept_as_they_are(blobs):
     assert rounds.labels_.tolist() == ["?", 3]
 
 
-class CountingLabels:
-    """Labels that note which rows are looked up."""
-
-    def __init__(self, y):
-        self.y, self.asked, self.shape = y, [], y.shape
-
-    def __len__(self):
-        return len(self.y)
-
-    def __array__(self, *args, **kwargs):
-        raise AssertionError("every label was read at once")
-
-    def __getitem__(self, key):
-        rows = key[0] if isinstance(key, tuple) else key
-        self.asked += np.atleast_1d(rows).tolist()
-        return self.y[rows]
-
-
-def test_in_the_one_step_classifier_only_the_picked_labels_are_looked_up(digits):
+def test_in_the_one_step_classifier_only_the_picked_labels_are_looked_up(digits, counting_labels):
     X, X_test, y, y_test = digits
-    labels = CountingLabels(y)
+    labels = counting_labels(y)
     rounds = IterativeSampler(MaxEntropySampler(), (10, 30, 60))
     model = skal.LowBudgetClassifier(rounds, random_state=0).fit(X, labels)
     assert set(labels.asked) == set(model.selected_indices_)
