@@ -8,7 +8,6 @@ for every budget.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,8 +82,9 @@ class Pool:
             fitting_rows = min(self.n_rows, resident_bytes // bytes_per_row)
             whole_pool_fits = fitting_rows == self.n_rows
             n_resident = fitting_rows if whole_pool_fits else fitting_rows - fitting_rows % self.tile_rows
-        self._resident = torch.empty((n_resident, self.n_features), dtype=dtype, device=device)
+        self._resident = self._empty(n_resident)
         self._prepared_rows = 0
+        self._half_sq_norms = torch.empty(self.n_rows, dtype=dtype, device=device)
         self._checked_rows = 0
 
     def tiles(self) -> Iterator[Tile]:
@@ -106,28 +106,48 @@ class Pool:
             return self._resident[torch.from_numpy(idx).to(self.device)]
         return self._prepare(self._read(idx))
 
-    @cached_property
+    @property
     def half_sq_norms(self) -> Tensor:
-        """Half the squared norm of each prepared row, shape (n,), kept from the first use on."""
-        norms = torch.empty(self.n_rows, dtype=self.dtype, device=self.device)
-        for tile in self.tiles():
-            norms[tile.slice] = torch.linalg.vector_norm(tile.rows, dim=1).square_().mul_(0.5)
-        return norms
+        """Half the squared norm of each prepared row, shape (n,); known once every tile has been read."""
+        if self._checked_rows < self.n_rows:
+            for _ in self.tiles():
+                pass
+        return self._half_sq_norms
 
     def _tile(self, start: int, stop: int) -> Tensor:
         if stop <= self._prepared_rows:
             return self._resident[start:stop]
-        rows = (
-            self._borrowed[start:stop] if self._borrowed is not None else self._prepare(self._read(slice(start, stop)))
-        )
-        if stop > self._checked_rows:
-            if not bool(torch.isfinite(rows.sum())):
-                _refuse_bad_rows(self._read(slice(start, stop)), rows, start)
-            self._checked_rows = stop
-        if stop <= len(self._resident) and start == self._prepared_rows:
-            self._resident[start:stop] = rows
-            self._prepared_rows = stop
+        if self._borrowed is not None:
+            rows = self._borrowed[start:stop]
+            self._check(rows, start)
+        else:
+            stays = stop <= len(self._resident) and start == self._prepared_rows
+            rows = self._resident[start:stop] if stays else self._empty(stop - start)
+            self._fill(rows, start)
+            if stays:
+                self._prepared_rows = stop
         return rows
+
+    def _fill(self, rows: Tensor, start: int) -> None:
+        """Prepare the rows from `start` on into `rows`, in pieces that stay in cache on their way."""
+        for piece in rows.split(_TILE_ROWS[self.device.type]):
+            piece.copy_(self._prepare(self._read(slice(start, start + len(piece)))))
+            self._check(piece, start)
+            start += len(piece)
+
+    def _check(self, rows: Tensor, start: int) -> None:
+        """Note the norms of rows read for the first time, and refuse those that have none."""
+        stop = start + len(rows)
+        if stop <= self._checked_rows:
+            return
+        norms = torch.linalg.vector_norm(rows, dim=1)
+        if not bool(torch.isfinite(norms.sum())):
+            _refuse_bad_rows(self._read(slice(start, stop)), rows, start)
+        self._half_sq_norms[start:stop] = norms.square_().mul_(0.5)
+        self._checked_rows = stop
+
+    def _empty(self, n_rows: int) -> Tensor:
+        return torch.empty((n_rows, self.n_features), dtype=self.dtype, device=self.device)
 
     def _borrow(self) -> Tensor | None:
         """Use the caller's memory as it is where nothing would be changed on the way."""

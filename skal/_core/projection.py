@@ -30,6 +30,8 @@ def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
     """
     n_sampled = min(pool.n_rows, _SAMPLE_ROWS)
     sample = pool.rows(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
+    if not bool(torch.isfinite(sample.sum())):
+        _ = pool.half_sq_norms  # raises where a row is to blame
     mean = sample.mean(dim=0)
     centered = sample - mean
     variances, directions = torch.linalg.eigh(centered.T @ centered / n_sampled)

@@ -26,9 +26,9 @@ __all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_
 _CENTERS_IN_A_GROUP = 48
 _NEIGHBORS_OF_A_CENTER = 24
 _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
-_PASSES_BETWEEN_REGROUPINGS = 4
+_PASSES_BETWEEN_REGROUPINGS = 5
 _ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
-_SEED_SAMPLE = (16384, 16)  # rows at least, rows a centroid
+_SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
 _ROWS_TO_CHOOSE_A_START = 100
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
@@ -48,20 +48,15 @@ class Sketch:
 
 
 def sketch_pool(pool: Pool) -> Sketch:
-    """Project the pool to a quarter of its features, within 64 and 128, in two passes; the first checks every row."""
-    _ = pool.half_sq_norms
+    """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
     n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
     axes = principal_axes(pool, n_components)
     return Sketch(axes, project(pool, axes))
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
-    """Twelve passes for clusters of five to fifty rows, twelve more for each factor of ten above, twice twelve below.
-
-    Where clusters hold fewer than five rows, few of them may move in one pass without spoiling one another.
-    """
-    rows_in_a_cluster = n_rows / n_clusters
-    return round(12 * max(1.0 if rows_in_a_cluster >= 5 else 2.0, math.log10(rows_in_a_cluster) - 0.7))
+    """Eight passes for clusters of up to 25 rows, eleven for 50, eleven more for each factor of ten above."""
+    return round(max(8, 11 * (math.log10(n_rows / n_clusters) - 0.7)))
 
 
 def tile_rows_of(n_features: int) -> int:
@@ -106,7 +101,8 @@ def restricted_kmeans(
     """
     small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
     centers = _first_centers(small, sketch.axes, n_clusters, init, rng)
-    labels = _assign_by_groups(small, centers)
+    surroundings = _Surroundings(centers)
+    labels = _assign_by_groups(small, centers, surroundings.near)
     n_lloyd = max(1, max_iter // 6)
     n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
     n_done = 0
@@ -115,7 +111,7 @@ def restricted_kmeans(
         (small, max(0, max_iter - n_lloyd - n_full), True),
         (pool, n_full, True),
     ):
-        descent = _Descent(space, labels, n_clusters)
+        descent = _Descent(space, labels, n_clusters, surroundings)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
     return _measure(pool, labels, descent.centers, n_done)
 
@@ -132,7 +128,8 @@ def _first_centers(
     sample = small.rows(rng.choice(small.n_rows, size=n_sampled, replace=False))
     sample_pool = Pool(sample, small.device)
     if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
-        return sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng))
+        leading = Pool(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
+        return sample_pool.rows(kmeans_plus_plus(leading, n_clusters, rng))
     sample_pool = Pool(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
     starts = (sample_pool.rows(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
     runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
@@ -148,24 +145,44 @@ class _Neighborhoods:
 
 
 def _make_neighborhoods(centers: Tensor) -> _Neighborhoods:
+    half_norms = half_sq_norms(centers)
+    members = _group_centers(centers)
+    group_of_center = torch.empty(len(centers), dtype=torch.int64, device=centers.device)
+    for group, positions in enumerate(members):
+        group_of_center[positions] = group
+    group_centers = torch.stack([centers[positions].mean(dim=0) for positions in members])
+    to_groups = torch.addmm(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
+    n_near = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
+    near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
+    candidates = []
+    for positions, near in zip(members, near_groups, strict=True):
+        around = torch.cat([members[other] for other in near])
+        score = torch.addmm(half_norms[around], centers[positions], centers[around].T, alpha=-1)
+        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
+        candidates.append(torch.cat([positions, around[nearest].flatten()]).unique())
+    return _Neighborhoods(group_of_center, candidates)
+
+
+def _group_centers(centers: Tensor) -> list[Tensor]:
+    """Positions of the centers of each group: by Lloyd's iterations, and what is too large for that by halves."""
     k = len(centers)
     n_groups = max(1, round(k / _CENTERS_IN_A_GROUP))
     center_pool = Pool(centers, centers.device)
     evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
-    grouping = lloyd(center_pool, center_pool.rows(evenly), max_iter=4, max_sq_shift=0.0)
-    filled, group_of_center = grouping.partition.labels.unique(return_inverse=True)
-    members = _rows_by_group(group_of_center, len(filled))
-    group_centers, half_norms = grouping.centers[filled], half_sq_norms(centers)
-    to_groups = torch.addmm(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
-    n_near = min(len(filled), _GROUPS_SEARCHED_FOR_NEIGHBORS)
-    near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
-    candidates = []
-    for group, near in enumerate(near_groups):
-        around = torch.cat([members[other] for other in near])
-        score = torch.addmm(half_norms[around], centers[members[group]], centers[around].T, alpha=-1)
-        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
-        candidates.append(torch.cat([members[group], around[nearest].flatten()]).unique())
-    return _Neighborhoods(group_of_center, candidates)
+    labels = lloyd(center_pool, center_pool.rows(evenly), max_iter=4, max_sq_shift=0.0).partition.labels
+    groups = [positions for positions in _rows_by_group(labels, n_groups) if len(positions)]
+    return [half for positions in groups for half in _halve_until(centers, positions, 2 * _CENTERS_IN_A_GROUP)]
+
+
+def _halve_until(centers: Tensor, positions: Tensor, most: int) -> list[Tensor]:
+    """Parts of at most that many, split at the median of the direction in which the centers spread."""
+    if len(positions) <= most:
+        return [positions]
+    centered = centers[positions] - centers[positions].mean(dim=0)
+    direction = centered[centered.square().sum(dim=1).argmax()]
+    order = torch.argsort(centered @ (centered.T @ (centered @ direction)), stable=True)
+    low, high = order[: len(order) // 2].sort().values, order[len(order) // 2 :].sort().values
+    return [*_halve_until(centers, positions[low], most), *_halve_until(centers, positions[high], most)]
 
 
 def _rows_by_group(groups: Tensor, n_groups: int) -> list[Tensor]:
@@ -174,9 +191,19 @@ def _rows_by_group(groups: Tensor, n_groups: int) -> list[Tensor]:
     return list(order.split(torch.bincount(groups, minlength=n_groups).tolist()))
 
 
-def _assign_by_groups(pool: Pool, centers: Tensor) -> Tensor:
+class _Surroundings:
+    """Neighborhoods that outlive the change from one space to another, and their age in passes."""
+
+    def __init__(self, centers: Tensor) -> None:
+        self.renew(centers)
+
+    def renew(self, centers: Tensor) -> None:
+        self.near = _make_neighborhoods(centers)
+        self.age = 0
+
+
+def _assign_by_groups(pool: Pool, centers: Tensor, near: _Neighborhoods) -> Tensor:
     """Nearest center of each row among those around the nearest group of centers, shape (n,) int64."""
-    near = _make_neighborhoods(centers)
     n_groups = len(near.candidates)
     sums = ClusterSums(n_groups, pool.n_features, pool.device, precise=True)
     sums.add(centers, near.group_of_center)
@@ -196,9 +223,10 @@ def _assign_by_groups(pool: Pool, centers: Tensor) -> Tensor:
 class _Descent:
     """Labels of a pool, lowered in inertia pass by pass; writes to the labels it is given."""
 
-    def __init__(self, pool: Pool, labels: Tensor, n_clusters: int) -> None:
+    def __init__(self, pool: Pool, labels: Tensor, n_clusters: int, surroundings: _Surroundings) -> None:
         self.pool = pool
         self.labels = labels
+        self.surroundings = surroundings
         self.clusters = ClusterSums(n_clusters, pool.n_features, pool.device)
         for tile in pool.tiles():
             for positions, rows in _pieces(tile):
@@ -212,27 +240,28 @@ class _Descent:
 
     def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
         """Make up to `n_passes` passes; return how many there have been in all."""
-        is_out_of_place = False
-        for step in range(n_passes):
-            if is_out_of_place or step % _PASSES_BETWEEN_REGROUPINGS == 0:
-                self._regroup()
+        self._sort_by_group()
+        for _ in range(n_passes):
+            if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS:
+                self.surroundings.renew(self.centers)
+                self._sort_by_group()
             before = self.inertia
             target, gain, cost = self._best_moves(hartigan)
             filling_idx = self._fill_empty(cost)
-            is_out_of_place = len(filling_idx) > 0  # their new centers may be strangers to their groups
             gain[filling_idx] = 0.0
             self._move(target, gain, hartigan)
+            are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
+            self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
             n_done += 1
             on_iteration(n_done, self.inertia)
             if before - self.inertia <= min_improvement * before:
                 break
         return n_done
 
-    def _regroup(self) -> None:
-        self.near = _make_neighborhoods(self.centers)
-        n_groups = len(self.near.candidates)
+    def _sort_by_group(self) -> None:
+        near = self.surroundings.near
         self.members = [
-            _rows_by_group(self.near.group_of_center[self.labels[tile_slice]], n_groups)
+            _rows_by_group(near.group_of_center[self.labels[tile_slice]], len(near.candidates))
             for tile_slice in self.pool.tile_slices()
         ]
 
@@ -251,26 +280,33 @@ class _Descent:
         target = torch.empty_like(self.labels)
         gain = torch.empty(self.pool.n_rows, dtype=centers.dtype, device=centers.device)
         cost_now = torch.empty_like(gain)
-        place_in_candidates = torch.empty(len(centers), dtype=torch.int64, device=centers.device)
         for tile, tile_members in zip(self.pool.tiles(), self.members, strict=True):
-            for candidates, members in zip(self.near.candidates, tile_members, strict=True):
+            order = torch.cat(tile_members)
+            row_idx = order + tile.start
+            label, half_norms = self.labels[row_idx], self.pool.half_sq_norms[row_idx]
+            goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
+            stop = 0
+            for candidates, members in zip(self.surroundings.near.candidates, tile_members, strict=True):
                 if len(members) == 0:
                     continue
-                place_in_candidates[candidates] = torch.arange(len(candidates), device=centers.device)
                 group_centers, group_half_norms = weighted_centers[candidates].T, weighted_half_norms[candidates]
                 group_away = away[candidates]
                 for positions in members.split(_ROWS_AT_ONCE[centers.device.type]):
-                    row_idx = positions + tile.start
-                    rows, half_norms = tile.rows[positions], self.pool.half_sq_norms[row_idx]
-                    label = self.labels[row_idx]
-                    cost = torch.addmm(group_half_norms, rows, group_centers, alpha=-1)
-                    cost = cost.addr_(half_norms, group_away) if hartigan else cost.add_(half_norms[:, None])
-                    here = place_in_candidates[label][:, None]
-                    stay = (cost.gather(1, here).squeeze(1).clamp_(min=0) / away[label].clamp(min=0.5)) * home[label]
-                    leave, place = cost.scatter_(1, here, torch.inf).min(dim=1)
-                    target[row_idx] = candidates[place]
-                    gain[row_idx] = stay - leave
-                    cost_now[row_idx] = stay
+                    piece = slice(stop, stop := stop + len(positions))
+                    cost = torch.addmm(group_half_norms, tile.rows[positions], group_centers, alpha=-1)
+                    if hartigan:
+                        cost.addr_(half_norms[piece], group_away)
+                    here = torch.searchsorted(candidates, label[piece])[:, None]
+                    stay[piece] = cost.gather(1, here).squeeze(1)
+                    leave[piece], place = cost.scatter_(1, here, torch.inf).min(dim=1)
+                    goal[piece] = candidates[place]
+            if not hartigan:
+                stay += half_norms
+                leave += half_norms
+            stay = stay.clamp_(min=0).div_(away[label].clamp(min=0.5)).mul_(home[label])
+            target[row_idx] = goal
+            gain[row_idx] = stay - leave
+            cost_now[row_idx] = stay
         return target, gain, cost_now
 
     def _fill_empty(self, cost: Tensor) -> Tensor:

@@ -64,8 +64,8 @@ class KMeansSampler(BaseSampler):
         Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
         Lloyd's rule and the rest by Hartigan's, the last sixth (more where the principal coordinates
         leave out much of the variance) in all dimensions. None means 20 for
-        "lloyd", as in the reference, and for "restricted" 12 where clusters hold five to fifty rows,
-        12 more for each factor of ten above, and 24 below.
+        "lloyd", as in the reference, and for "restricted" 8 where clusters hold up to 25 rows, 11 for
+        50 and 11 more for each factor of ten above.
     tol : float, default=1e-4
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.
@@ -103,7 +103,7 @@ class KMeansSampler(BaseSampler):
     Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
     works on p = min(d, max(64, d/4), 128) principal coordinates: about ``400·n·p`` operations for each
     of its first passes and ``400·n·d`` for its last, and ``2·m·budget·p`` for the seeds, drawn from a
-    sample of m = min(n, max(16384, 16·budget)) rows. Peak memory beside X: 60 bytes a row, five float64
+    sample of m = min(n, max(16384, 2·budget)) rows. Peak memory beside X: 60 bytes a row, five float64
     arrays of budget × d, under "restricted" the principal coordinates (n × p float32) and tiles of 2²⁵
     numbers (some 400 MiB), and a float32 copy of as much of the pool as fits scikit-learn's
     ``working_memory`` (1 GiB unless set by `sklearn.config_context`); the rest is read from X at each
