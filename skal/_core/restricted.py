@@ -89,6 +89,8 @@ def restricted_kmeans(
     max_iter : int
         Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's; the last sixth
         in all dimensions, or half the share of the variance that the sketch leaves out if that is more.
+        Where the sketch leaves out much, groups of centers mislead some rows: in the first pass of each
+        phase the costliest rows, half the square of that share, are compared with all centers.
     min_improvement : float
         A phase ends with a pass that lowers its inertia by less than this fraction.
     on_iteration : callable of (pass, inertia after it in the space it works in)
@@ -106,12 +108,13 @@ def restricted_kmeans(
     n_lloyd = max(1, max_iter // 6)
     n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
     n_done = 0
+    n_looked_up = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
     for space, n_passes, hartigan in (
         (small, min(n_lloyd, max_iter - 1), False),
         (small, max(0, max_iter - n_lloyd - n_full), True),
         (pool, n_full, True),
     ):
-        descent = _Descent(space, labels, n_clusters, surroundings)
+        descent = _Descent(space, labels, n_clusters, surroundings, n_looked_up)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
     return _measure(pool, labels, descent.centers, n_done)
 
@@ -223,10 +226,13 @@ def _assign_by_groups(pool: Pool, centers: Tensor, near: _Neighborhoods) -> Tens
 class _Descent:
     """Labels of a pool, lowered in inertia pass by pass; writes to the labels it is given."""
 
-    def __init__(self, pool: Pool, labels: Tensor, n_clusters: int, surroundings: _Surroundings) -> None:
+    def __init__(
+        self, pool: Pool, labels: Tensor, n_clusters: int, surroundings: _Surroundings, n_looked_up: int = 0
+    ) -> None:
         self.pool = pool
         self.labels = labels
         self.surroundings = surroundings
+        self.n_looked_up = n_looked_up
         self.clusters = ClusterSums(n_clusters, pool.n_features, pool.device)
         for tile in pool.tiles():
             for positions, rows in _pieces(tile):
@@ -241,7 +247,7 @@ class _Descent:
     def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
         """Make up to `n_passes` passes; return how many there have been in all."""
         self._sort_by_group()
-        for _ in range(n_passes):
+        for step in range(n_passes):
             if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS:
                 self.surroundings.renew(self.centers)
                 self._sort_by_group()
@@ -249,6 +255,8 @@ class _Descent:
             target, gain, cost = self._best_moves(hartigan)
             filling_idx = self._fill_empty(cost)
             gain[filling_idx] = 0.0
+            if step == 0:
+                gain[self._look_up_costliest(cost)] = 0.0
             self._move(target, gain, hartigan)
             are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
             self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
@@ -321,6 +329,19 @@ class _Descent:
         target = self.labels.clone()
         target[row_idx] = empty[: len(row_idx)]
         return row_idx if self._try_move(row_idx, target) else row_idx[:0]
+
+    def _look_up_costliest(self, cost: Tensor) -> Tensor:
+        """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
+        costliest = cost.topk(self.n_looked_up).indices.sort().values
+        half_norms = torch.where(self.clusters.counts > 0, half_sq_norms(self.centers), torch.inf)
+        target = self.labels.clone()
+        for part in costliest.split(_ROWS_AT_ONCE[cost.device.type]):
+            target[part], _ = nearest_center(self.pool.rows(part.cpu()), self.centers, half_norms)
+        moved = costliest[target[costliest] != self.labels[costliest]]
+        if not self._try_move(moved, target):
+            return moved[:0]
+        self._sort_by_group()
+        return moved
 
     def _move(self, target: Tensor, gain: Tensor, hartigan: bool) -> None:
         """Apply the moves that gain; of Hartigan's as many as do not spoil one another."""

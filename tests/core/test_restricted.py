@@ -58,6 +58,14 @@ def test_inertia_is_as_low_as_lloyds_in_few_dimensions_too(d, k, rng):
     assert ours.partition.inertia <= 1.01 * lloyds.partition.inertia
 
 
+def test_rows_find_their_center_where_few_directions_tell_little(rng):
+    X = groups(rng, n=12_000, d=256, n_groups=600, spread=1.2)
+    pool = Pool(X, CPU, normalize=True)
+    first = pool.rows(rng.choice(len(X), size=600, replace=False))
+    lloyds = lloyd(pool, first, max_iter=5, max_sq_shift=0.0)
+    assert cluster(X, 600).partition.inertia <= 1.02 * lloyds.partition.inertia
+
+
 @pytest.mark.parametrize("k", [40, 700])
 def test_every_pass_lowers_the_inertia_of_its_space_or_is_the_last_of_its_phase(k, rng):
     X, seen = groups(rng), []
