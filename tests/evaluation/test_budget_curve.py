@@ -114,6 +114,22 @@ def test_the_probes_of_a_budget_are_one_training(digits, monkeypatch):
     assert n_stacked == [6, 6]
 
 
+class OwnFitProbe(LinearProbe):
+    n_fits = 0
+
+    def fit(self, X, y, sample_weight=None, *, X_unlabeled=None):
+        OwnFitProbe.n_fits += 1
+        return super().fit(X, y, sample_weight, X_unlabeled=X_unlabeled)
+
+
+def test_a_probe_with_a_fit_of_its_own_is_not_stacked(blobs):
+    X, y = blobs
+    both = {"own": OwnFitProbe(n_epochs=3), "LIN": LinearProbe(n_epochs=3)}
+    curve = budget_curve({"Uniform": UniformSampler()}, both, X, y, X, y, [6], n_seeds=2)
+    assert OwnFitProbe.n_fits == 2
+    np.testing.assert_array_equal(curve.scores("Uniform", 6, "own"), curve.scores("Uniform", 6, "LIN"))
+
+
 def test_paired_differences_are_those_of_a_paired_t_test(digits):
     X, X_test, y, y_test = digits
     curve = budget_curve(SAMPLERS, {"NN": CosineKNNClassifier()}, X, y, X_test, y_test, [10], n_seeds=4)
