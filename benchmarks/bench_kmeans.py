@@ -3,12 +3,13 @@
 Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k), and
 scikit-learn's KMeans and MiniBatchKMeans (n_init=1). Inertia is over all rows, each at its nearest
 centroid, in float64 sums. `--reference-runs 1` runs one of the reference's five equal runs and counts
-its time five times.
+its time five times. flash-kmeans is compared on the pool of ImageNet's size only, and wants a CUDA device.
 
     python -m benchmarks.bench_kmeans --data DIR --clusters 100 1000
     python -m benchmarks.bench_kmeans --data DIR --clusters 7500 --peers reference --reference-runs 1
     python -m benchmarks.bench_kmeans --data DIR --scaling
     python -m benchmarks.bench_kmeans --imagenet FILE.npy --clusters 10000
+    python -m benchmarks.bench_kmeans --imagenet FILE.npy --clusters 1000 10000 --device cuda --peers flash-kmeans
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def judge(pool, unit_pool, centers, picks):
 def compare(pool, arguments):
     unit_rows = normalize(pool.X.astype(np.float32))
     unit_pool = Pool(unit_rows, CPU)
-    names = ["skal", *arguments.peers]
+    names = ["skal", *(name for name in arguments.peers if name in RUNNERS)]
     print("| k | K-means | seconds | time / skal's | inertia | peak MiB beside X | 1-NN accuracy, % |")
     print("|---|---|---|---|---|---|---|")
     for k in arguments.clusters:
@@ -130,26 +131,74 @@ def compare(pool, arguments):
 def imagenet_scale(arguments):
     """On a memmap of ImageNet's size: skal, one assignment of the reference times 100, 5 exact Lloyd passes."""
     X = imagenet_sized_pool(arguments.imagenet, arguments.features)
-    k = arguments.clusters[0]
-    print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap, k = {k}; {arguments.threads} threads; {describe_machine()}")
-    measured: dict = {}
-    with peak_memory(measured):
-        sampler = KMeansSampler(k, device=arguments.device, random_state=0).fit(X)
+    print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap; {arguments.threads} threads; {describe_machine()}")
+    for k in arguments.clusters:
+        measured: dict = {}
+        with peak_memory(measured):
+            sampler = KMeansSampler(k, device=arguments.device, random_state=0).fit(X)
+        seconds, mib = measured["seconds"], measured["mib"]
+        print(f"k = {k}, skal: {seconds:.1f} s, inertia {sampler.inertia_:.0f}, peak {mib:.0f} MiB", flush=True)
+        peers = {"reference": beside_reference, "flash-kmeans": beside_flash_kmeans}
+        for name, compare_with in peers.items():
+            if name in arguments.peers:
+                compare_with(X, k, seconds, arguments)
+
+
+def unit_rows_of(X):
+    return np.concatenate([normalize(X[i : i + 65_536].astype(np.float32)) for i in range(0, len(X), 65_536)])
+
+
+def beside_reference(X, k, our_seconds, arguments):
+    unit_rows = unit_rows_of(X)
+    index = faiss.IndexFlatL2(X.shape[1])
+    index.add(unit_rows[:k])
+    start = time.perf_counter()
+    index.search(unit_rows, 1)
+    seconds = 100 * (time.perf_counter() - start)
+    print(f"reference: {seconds:.0f} s = 100 times one assignment; {seconds / our_seconds:.1f} times ours", flush=True)
+    lloyd_sampler = KMeansSampler(k, algorithm="lloyd", init="random", n_init=1, max_iter=5, tol=0, random_state=0)
+    start = time.perf_counter()
+    lloyd_sampler.fit(unit_rows)
     print(
-        f"skal: {measured['seconds']:.1f} s, inertia {sampler.inertia_:.0f}, peak {measured['mib']:.0f} MiB", flush=True
+        f"5 exact Lloyd passes: {time.perf_counter() - start:.1f} s, inertia {lloyd_sampler.inertia_:.0f}", flush=True
     )
-    if "reference" in arguments.peers:
-        unit_rows = np.concatenate([normalize(X[i : i + 65_536].astype(np.float32)) for i in range(0, len(X), 65_536)])
-        index = faiss.IndexFlatL2(X.shape[1])
-        index.add(unit_rows[:k])
-        start = time.perf_counter()
-        index.search(unit_rows, 1)
-        seconds = 100 * (time.perf_counter() - start)
-        print(f"reference: {seconds:.0f} s = 100 times one assignment; {seconds / measured['seconds']:.1f} times ours")
-        lloyd_sampler = KMeansSampler(k, algorithm="lloyd", init="random", n_init=1, max_iter=5, tol=0, random_state=0)
-        start = time.perf_counter()
-        lloyd_sampler.fit(unit_rows)
-        print(f"5 exact Lloyd passes: {time.perf_counter() - start:.1f} s, inertia {lloyd_sampler.inertia_:.0f}")
+
+
+def beside_flash_kmeans(X, k, our_seconds, arguments):
+    """Twenty of its iterations from random rows, and what share of the matrix rate an exact pass of ours reaches."""
+    from flash_kmeans import batch_kmeans_Euclid
+
+    device = torch.device(arguments.device)
+    unit_rows = torch.from_numpy(unit_rows_of(X)).to(device)
+    pool = Pool(unit_rows, device)
+    first = pool.rows(np.random.default_rng(0).choice(len(X), size=k, replace=False))
+    partition(pool, first)  # warm up
+    seconds, _ = timed(device, lambda: partition(pool, first))
+    share = 2 * unit_rows.numel() * k / seconds / matrix_rate(device)
+    print(f"an exact pass of ours: {seconds:.2f} s, {100 * share:.0f} % of the machine's float32 matrix rate")
+    seconds, (_, centers, *_) = timed(
+        device, lambda: batch_kmeans_Euclid(unit_rows[None], k, max_iters=20, tol=0.0, init_centroids=first[None])
+    )
+    inertia = partition(pool, centers[0].float()).inertia
+    print(f"flash-kmeans: {seconds:.1f} s, inertia {inertia:.0f}; {seconds / our_seconds:.1f} times ours", flush=True)
+
+
+def timed(device, work):
+    def wait():
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    wait()
+    start = time.perf_counter()
+    result = work()
+    wait()
+    return time.perf_counter() - start, result
+
+
+def matrix_rate(device, size=4096):
+    """Operations a second of a float32 matrix product, the best of five."""
+    square = torch.ones((size, size), device=device)
+    return 2 * size**3 / min(timed(device, lambda: square @ square)[0] for _ in range(5))
 
 
 def scaling(pool, arguments):
@@ -173,7 +222,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_argument(parser)
     parser.add_argument("--clusters", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--peers", nargs="*", choices=list(RUNNERS)[1:], default=list(RUNNERS)[1:])
+    peers = list(RUNNERS)[1:]
+    parser.add_argument("--peers", nargs="*", choices=[*peers, "flash-kmeans"], default=peers)
     parser.add_argument("--reference-runs", type=int, default=5, choices=range(1, 6))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
