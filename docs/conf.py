@@ -11,7 +11,7 @@ html_theme = "furo"
 autodoc_default_options = {
     "members": True,
     "imported-members": True,
-    "inherited-members": "BaseEstimator, ClassifierMixin, _MetadataRequester, CallbackSupportMixin",
+    "inherited-members": "BaseEstimator, ClassifierMixin, _SetOutputMixin, _MetadataRequester, CallbackSupportMixin",
     "exclude-members": "set_fit_request, set_score_request, set_predict_request",
 }
 autodoc_member_order = "bysource"

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from skal._core.blocks import unit_rows
 from skal._core.device import full_float32, resolve_device
-from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context, fixed_seed
+from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
 from skal.features import _backbones
 from skal.features._images import CIFAR10, CIFAR100, Preparation, open_images, read_batches
 from skal.features._progress import ImageProgress
@@ -63,7 +63,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Where to compute. "auto" takes a CUDA device where there is one.
     autocast : {"auto", "float16", "bfloat16"} or None, default="auto"
         The type that torch's autocast computes in. "auto" is float16 on CUDA and none on the CPU; "bfloat16" is
-        several times as fast on CPUs with AMX. None computes in float32.
+        two to three times as fast on CPUs with AMX. None computes in float32.
     dtype : {"float32", "float16"}, default="float32"
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True
@@ -199,7 +199,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         """
         _backbones.refuse_unknown(self.backbone)
         self.device_ = resolve_device(self.device)
-        self.seed_ = self._drawn_seed()
+        for name in ("seed_", "n_features_out_"):
+            self.__dict__.pop(name, None)
+        self._resolve_seed()
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -233,7 +235,8 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         """
         self.device_ = resolve_device(self.device)
         images, preparation = open_images(X, self._preparation_for)
-        model = _backbones.load(self.backbone, self.weights, self._kept_seed(), self.image_size)
+        self._resolve_seed()
+        model = _backbones.load(self.backbone, self.weights, self.seed_, self.image_size)
         with self._sink(images, preparation, model) as sink, full_float32(), torch.inference_mode():
             self._refuse(sink.refused)
             model = _backbones.prepare(model, self.device_, self._memory_format())
@@ -277,18 +280,14 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             )
         return np.array([f"torchfeatureextractor{number}" for number in range(n_features)], dtype=object)
 
-    def _drawn_seed(self):
+    def _resolve_seed(self):
+        """Keep a seed that was drawn, so that every transform has the same random weights; an int is its own seed."""
         if self.weights is not None or not isinstance(self.backbone, str):
-            return None
-        if self.random_state is None:
-            return int(check_random_state(None).randint(2**31 - 1))
-        return fixed_seed(self.random_state)
-
-    def _kept_seed(self):
-        """The seed that fit drew, so that every transform has the same random weights; or one drawn now."""
-        if getattr(self, "seed_", None) is None:
-            self.seed_ = self._drawn_seed()
-        return self.seed_
+            self.seed_ = None
+        elif isinstance(self.random_state, Integral):
+            self.seed_ = int(self.random_state)
+        elif getattr(self, "seed_", None) is None:
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _preparation_for(self, are_files):
         if callable(self.image_transform):

@@ -15,6 +15,9 @@ __all__ = ["EmbeddingFile", "EmbeddingSink", "EmbeddingsInMemory"]
 # A checkpoint waits for the disk; this much work may have to be done again.
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
+# The reading processes of a job that was killed share its lock, and notice its end within five seconds.
+SECONDS_TO_WAIT_FOR_THE_LOCK = 10.0
+
 _FORMAT = 1
 
 
@@ -109,7 +112,7 @@ class EmbeddingFile:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(f"{self._path}.lock", timeout=0)
+        self._lock = FileLock(f"{self._path}.lock", timeout=SECONDS_TO_WAIT_FOR_THE_LOCK)
         try:
             self._lock.acquire()
         except Timeout as error:

@@ -186,6 +186,15 @@ def test_random_weights_warn_and_follow_the_seed(arrays):
         assert np.abs(embed(fitted) - embed(clone(fitted))).max() > 1e-3
 
 
+def test_fit_forgets_what_other_parameters_left(arrays, backbone):
+    extractor = TorchFeatureExtractor(backbone).fit()
+    extractor.transform(arrays)
+    extractor.set_params(backbone="resnet50", random_state=7).fit()
+    assert extractor.seed_ == 7
+    assert extractor.get_feature_names_out().shape == (2048,)
+    assert extractor.set_params(backbone=backbone).fit().seed_ is None
+
+
 def test_a_module_that_is_passed_stays_as_it_is(arrays, tmp_path):
     module = torch.nn.Sequential(resnet("resnet18-cifar"), torch.nn.Dropout(0.5))
     module.train()

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import runpy
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skal.features import TorchFeatureExtractor
+from skal.features import TorchFeatureExtractor, _store
 
 JOB = Path(__file__).with_name("killed_job.py")
 
@@ -196,18 +197,38 @@ def test_a_job_that_met_a_bad_image_goes_on_with_skip(files, tmp_path):
         assert extractor(output, on_error="skip").transform(files).shape == (22, 12)
 
 
-def hold(output, images, is_writing, may_end):
+def hold(output, images, is_writing, may_end, n_batches=0, num_workers=0):
     class Waiting(AtBatch):
         def forward(self, x):
-            is_writing.set()
-            may_end.wait(60)
+            if self.n_batches == n_batches:
+                is_writing.set()
+                may_end.wait(60)
             return super().forward(x)
 
-    TorchFeatureExtractor(Waiting(), output=output).transform(images)
+    Waiting.__qualname__ = AtBatch.__qualname__
+    Waiting.__name__ = AtBatch.__name__
+    extractor(output).set_params(backbone=Waiting(), num_workers=num_workers).transform(images)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_second_writer_is_refused(arrays, tmp_path):
+def test_a_job_killed_while_its_readers_read_can_be_run_again_at_once(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    output = tmp_path / "embeddings.npy"
+    fork = multiprocessing.get_context("fork")
+    is_writing, may_end = fork.Event(), fork.Event()
+    writer = fork.Process(target=hold, args=(output, files, is_writing, may_end, 3, 2))
+    writer.start()
+    assert is_writing.wait(60)
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join(60)
+    assert json.loads(Path(f"{output}.json").read_text())["n_read"] == 12
+    embeddings = extractor(output).transform(files)
+    np.testing.assert_array_equal(embeddings, extractor(None).transform(files))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_second_writer_is_refused(arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "SECONDS_TO_WAIT_FOR_THE_LOCK", 0.1)
     fork = multiprocessing.get_context("fork")
     is_writing, may_end = fork.Event(), fork.Event()
     writer = fork.Process(target=hold, args=(tmp_path / "embeddings.npy", arrays, is_writing, may_end))
