@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from skal.datasets import load_fashion_mnist
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.pools import describe_machine
+from skal.datasets import load_fashion_mnist
 from skal.features import TorchFeatureExtractor
 from skal.features._resnet import resnet
 
