@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from skal._validation import has_fit_parameter, rows_of
-from skal.classifiers._linear_probe import LinearProbe, fit_linear_probes
+from skal.classifiers._linear_probe import LinearProbe
+from skal.classifiers._linear_probes import fit_linear_probes
 
 __all__ = ["fit_each_on_labeled_rows", "fit_on_labeled_rows", "trains_stacked"]
 

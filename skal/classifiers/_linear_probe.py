@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import zip_longest
-
 import numpy as np
 import torch
 from scipy.special import expit, softmax
@@ -15,94 +10,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Pool
 from skal._core.device import full_float32, resolve_device
-from skal._core.moments import pool_moments
-from skal._core.softmax import AdamSchedule, SoftmaxProblem, stack_bytes, train_softmax
+from skal._core.softmax import AdamSchedule, SoftmaxProblem
 from skal._validation import (
     DEVICE,
     CallbackSupportMixin,
     Integral,
     Interval,
-    Progress,
     Real,
     StrOptions,
-    callback_scope,
     check_pool,
     check_sample_weights,
     fit_context,
     local_generator,
-    working_memory_bytes,
 )
 from skal.classifiers._labels import encode_labels
+from skal.classifiers._probe_training import PreparedFit, Scaler, UnlabeledPool, finish_fits
 
-__all__ = ["LinearProbe", "fit_linear_probes"]
-
-
-def fit_linear_probes(probes, labeled_sets, *, X_unlabeled=None):
-    """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
-
-    Probes with the same settings and the same number of labelled rows are trained in the same steps, as
-    one stacked problem with one Adam; they may differ in seed, rows, labels and classes. Statistics of
-    the pool are computed once for all.
-
-    Parameters
-    ----------
-    probes : sequence of R LinearProbe
-        Fitted in place. A probe may not occur twice.
-    labeled_sets : iterable of R pairs (X, y)
-        What each is trained on: array-like of shape (n, d) and (n,), as `LinearProbe.fit` takes them. A
-        generator is read as far as the next stack needs.
-    X_unlabeled : array-like of shape (m, d), default=None
-        The pool of all of them, as `LinearProbe.fit` takes it.
-
-    Returns
-    -------
-    list of R LinearProbe
-        `probes`, fitted.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many labelled sets as probes, a probe occurs twice, or as `LinearProbe.fit` does.
-
-    Notes
-    -----
-    Operations are those of the single fits. What a stack saves is the fixed cost of each small step, so
-    it pays where a batch of a few rows meets few classes. Two copies of the rows and four layers of all
-    probes that are trained together fit scikit-learn's ``working_memory``; one probe alone may take more.
-
-    References
-    ----------
-    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
-       Learning", section 4, "Linear classification".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.datasets import load_digits
-    >>> from skal.classifiers import LinearProbe, fit_linear_probes
-    >>> X, y = load_digits(return_X_y=True)
-    >>> draws = [np.random.default_rng(seed).permutation(1200)[:100] for seed in range(3)]
-    >>> probes = [LinearProbe(random_state=seed) for seed in range(3)]
-    >>> probes = fit_linear_probes(probes, [(X[rows], y[rows]) for rows in draws], X_unlabeled=X[:1200])
-    >>> [bool(probe.score(X[1200:], y[1200:]) > 0.7) for probe in probes]
-    [True, True, True]
-    """
-    probes = list(probes)
-    if len({id(probe) for probe in probes}) < len(probes):
-        raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
-    pool = _UnlabeledPool(X_unlabeled)
-    waiting, n_waiting_bytes = [], 0
-    with full_float32():
-        for probe, (X, y) in _equally_many(probes, labeled_sets):
-            prepared = probe._prepare_fit(X, y, None, pool)
-            n_bytes = stack_bytes(prepared.problem)
-            if waiting and n_waiting_bytes + n_bytes > working_memory_bytes():
-                _finish_fits(waiting)
-                waiting, n_waiting_bytes = [], 0
-            waiting.append(prepared)
-            n_waiting_bytes += n_bytes
-        _finish_fits(waiting)
-    return probes
+__all__ = ["LinearProbe"]
 
 
 class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -252,7 +176,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             `classes`, or the lengths differ.
         """
         with full_float32():
-            _finish_fits([self._prepare_fit(X, y, sample_weight, _UnlabeledPool(X_unlabeled))])
+            finish_fits([self._prepare_fit(X, y, sample_weight, UnlabeledPool(X_unlabeled))])
         return self
 
     def decision_function(self, X):
@@ -321,17 +245,17 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             len(seen),
             local_generator(self.random_state),
         )
-        return _PreparedFit(self, problem, seen, scaler)
+        return PreparedFit(self, problem, seen, scaler)
 
     def _fit_scaler(self, rows, row_weights, pool):
         n_features = rows.shape[1]
         if self.scaling != "standardize":
-            return _Scaler(torch.zeros(n_features), torch.ones(n_features)).to(rows)
+            return Scaler(torch.zeros(n_features), torch.ones(n_features)).to(rows)
         if pool.X is None:
             shares = (row_weights / row_weights.sum())[:, None]
             mean = (rows.double() * shares).sum(dim=0)
             variance = ((rows.double() - mean).square() * shares).sum(dim=0)
-            return _Scaler.from_moments(mean, variance, len(rows), rows.dtype)
+            return Scaler.from_moments(mean, variance, len(rows), rows.dtype)
         return pool.scaler(check_pool(self, pool.X, reset=False), self.device_, rows.dtype)
 
     def _schedule(self):
@@ -365,108 +289,3 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 def _dtype_of(X):
     return torch.float64 if str(X.dtype).removeprefix("torch.") == "float64" else torch.float32
-
-
-def _equally_many(probes, labeled_sets):
-    for probe, labeled_set in zip_longest(probes, labeled_sets):
-        if probe is None or labeled_set is None:
-            raise ValueError(f"{len(probes)} probes need as many labeled_sets (X, y); found another number of them.")
-        yield probe, labeled_set
-
-
-def _finish_fits(fits):
-    """Train what is prepared, in stacks of equal shape and settings."""
-    stacks = defaultdict(list)
-    for fit in fits:
-        if fit.problem.n_classes == 1:
-            fit.keep_only_class()
-        else:
-            stacks[fit.stacks_with].append(fit)
-    for stack in stacks.values():
-        _train_stack(stack)
-
-
-def _train_stack(fits):
-    with ExitStack() as scopes:
-        for fit in fits:
-            scopes.enter_context(callback_scope(fit.probe))
-        progresses = [Progress(fit.probe, fit.probe.n_epochs, "epoch") for fit in fits]
-
-        def report(epoch, losses):
-            for progress, loss in zip(progresses, losses, strict=True):
-                progress.advance(epoch + 1, loss, "loss")
-
-        layers = train_softmax([fit.problem for fit in fits], fits[0].probe._schedule(), on_epoch=report)
-        for fit, layer, progress in zip(fits, layers, progresses, strict=True):
-            progress.close()
-            fit.keep(layer)
-
-
-@dataclass(frozen=True)
-class _PreparedFit:
-    """A probe whose input is checked and scaled."""
-
-    probe: LinearProbe
-    problem: SoftmaxProblem
-    seen: np.ndarray  # positions in `classes_` of the classes shown
-    scaler: _Scaler
-
-    @property
-    def stacks_with(self):
-        """Fits with an equal value can be trained in the same steps."""
-        rows = self.problem.X
-        return self.probe._schedule(), rows.shape, rows.dtype, rows.device
-
-    def keep(self, layer):
-        weight, bias = self._blank_layer()
-        weight[:, self.seen], bias[self.seen] = layer.weight, layer.bias
-        self.probe.loss_curve_ = layer.loss_curve
-        self.probe._keep_layer(weight, bias, self.scaler)
-
-    def keep_only_class(self):
-        weight, bias = self._blank_layer()
-        bias[self.seen] = 0.0
-        self.probe.loss_curve_ = []
-        self.probe._keep_layer(weight, bias, self.scaler)
-
-    def _blank_layer(self):
-        rows, n_classes = self.problem.X, len(self.probe.classes_)
-        return rows.new_zeros((rows.shape[1], n_classes)), rows.new_full((n_classes,), -torch.inf)
-
-
-@dataclass(frozen=True)
-class _UnlabeledPool:
-    """The pool whose statistics standardise the rows, read once for each device and dtype."""
-
-    X: object
-    scalers: dict = field(default_factory=dict)
-
-    def scaler(self, checked_X, device, dtype):
-        if (device, dtype) not in self.scalers:
-            pool = Pool(checked_X, device, dtype=dtype)
-            self.scalers[device, dtype] = _Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
-        return self.scalers[device, dtype]
-
-
-@dataclass(frozen=True)
-class _Scaler:
-    mean: torch.Tensor  # (d,)
-    deviation: torch.Tensor  # (d,), 1 where the feature is constant
-
-    @classmethod
-    def from_moments(cls, mean, variance, n_rows, dtype):
-        rounding = (n_rows * mean * torch.finfo(torch.float64).eps) ** 2 + (mean * torch.finfo(dtype).eps) ** 2
-        is_constant = variance <= rounding + n_rows * torch.finfo(torch.float64).eps * variance
-        return cls(mean, torch.where(is_constant, 1.0, variance.sqrt()))
-
-    def to(self, like):
-        return _Scaler(self.mean.to(like.device, torch.float64), self.deviation.to(like.device, torch.float64))
-
-    def apply(self, rows):
-        return ((rows.double() - self.mean) / self.deviation).to(rows.dtype)
-
-    def fold_into(self, weight, bias):
-        """Move the scaling from the rows (n, d) into the layer: ``coef`` (n_classes, d) and ``intercept``."""
-        coef = (weight.double() / self.deviation[:, None]).T
-        intercept = bias.double() - coef @ self.mean
-        return coef.to(weight.dtype).cpu().numpy(), intercept.to(weight.dtype).cpu().numpy()

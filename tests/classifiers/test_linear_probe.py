@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from skal._core.moments import pool_moments
-from skal.classifiers import LinearProbe, _linear_probe, fit_linear_probes
+from skal.classifiers import LinearProbe, _probe_training, fit_linear_probes
 
 
 def test_coefficients_act_on_the_features_as_given(blobs):
@@ -160,7 +160,7 @@ def test_probes_fitted_at_once_without_a_pool(blobs):
 def test_the_pool_of_many_probes_is_read_once(blobs, monkeypatch):
     X, y = blobs
     n_reads = []
-    monkeypatch.setattr(_linear_probe, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
+    monkeypatch.setattr(_probe_training, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
     fit_linear_probes([LinearProbe() for _ in range(3)], [(X, y)] * 3, X_unlabeled=X)
     assert len(n_reads) == 1
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from skal.base import BaseSampler
-from skal.classifiers import CosineKNNClassifier, LinearProbe, _linear_probe
+from skal.classifiers import CosineKNNClassifier, LinearProbe, _probe_training
 from skal.evaluation import BudgetCurve, budget_curve, category_coverage
 from skal.samplers import (
     CoreSetSampler,
@@ -103,13 +103,13 @@ def test_a_training_seed_leaves_the_selections_alone(curve, digits):
 
 def test_the_probes_of_a_budget_are_one_training(digits, monkeypatch):
     X, X_test, y, y_test = digits
-    n_stacked, train = [], _linear_probe.train_softmax
+    n_stacked, train = [], _probe_training.train_softmax
 
     def count(problems, *args, **more):
         n_stacked.append(len(problems))
         return train(problems, *args, **more)
 
-    monkeypatch.setattr(_linear_probe, "train_softmax", count)
+    monkeypatch.setattr(_probe_training, "train_softmax", count)
     budget_curve(SAMPLERS, {"LIN": LinearProbe()}, X, y, X_test, y_test, [10, 20], n_seeds=2)
     assert n_stacked == [6, 6]
 

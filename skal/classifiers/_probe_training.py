@@ -1,0 +1,116 @@
+"""What becomes of linear probes whose rows are scaled: training, in stacks, and what a probe keeps of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from skal._core.blocks import Pool
+from skal._core.moments import pool_moments
+from skal._core.softmax import SoftmaxProblem, train_softmax
+from skal._validation import Progress, callback_scope
+
+__all__ = ["PreparedFit", "Scaler", "UnlabeledPool", "finish_fits"]
+
+
+def finish_fits(fits):
+    """Train what is prepared, in stacks of equal shape and settings."""
+    stacks = defaultdict(list)
+    for fit in fits:
+        if fit.problem.n_classes == 1:
+            fit.keep_only_class()
+        else:
+            stacks[fit.stacks_with].append(fit)
+    for stack in stacks.values():
+        _train_stack(stack)
+
+
+def _train_stack(fits):
+    with ExitStack() as scopes:
+        for fit in fits:
+            scopes.enter_context(callback_scope(fit.probe))
+        progresses = [Progress(fit.probe, fit.probe.n_epochs, "epoch") for fit in fits]
+
+        def report(epoch, losses):
+            for progress, loss in zip(progresses, losses, strict=True):
+                progress.advance(epoch + 1, loss, "loss")
+
+        layers = train_softmax([fit.problem for fit in fits], fits[0].probe._schedule(), on_epoch=report)
+        for fit, layer, progress in zip(fits, layers, progresses, strict=True):
+            progress.close()
+            fit.keep(layer)
+
+
+@dataclass(frozen=True)
+class PreparedFit:
+    """A probe whose input is checked and scaled."""
+
+    probe: Any  # a LinearProbe
+    problem: SoftmaxProblem
+    seen: np.ndarray  # positions in `classes_` of the classes shown
+    scaler: Scaler
+
+    @property
+    def stacks_with(self):
+        """Fits with an equal value can be trained in the same steps."""
+        rows = self.problem.X
+        return self.probe._schedule(), rows.shape, rows.dtype, rows.device
+
+    def keep(self, layer):
+        weight, bias = self._blank_layer()
+        weight[:, self.seen], bias[self.seen] = layer.weight, layer.bias
+        self.probe.loss_curve_ = layer.loss_curve
+        self.probe._keep_layer(weight, bias, self.scaler)
+
+    def keep_only_class(self):
+        weight, bias = self._blank_layer()
+        bias[self.seen] = 0.0
+        self.probe.loss_curve_ = []
+        self.probe._keep_layer(weight, bias, self.scaler)
+
+    def _blank_layer(self):
+        rows, n_classes = self.problem.X, len(self.probe.classes_)
+        return rows.new_zeros((rows.shape[1], n_classes)), rows.new_full((n_classes,), -torch.inf)
+
+
+@dataclass(frozen=True)
+class UnlabeledPool:
+    """The pool whose statistics standardise the rows, read once for each device and dtype."""
+
+    X: object
+    scalers: dict = field(default_factory=dict)
+
+    def scaler(self, checked_X, device, dtype):
+        if (device, dtype) not in self.scalers:
+            pool = Pool(checked_X, device, dtype=dtype)
+            self.scalers[device, dtype] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
+        return self.scalers[device, dtype]
+
+
+@dataclass(frozen=True)
+class Scaler:
+    mean: torch.Tensor  # (d,)
+    deviation: torch.Tensor  # (d,), 1 where the feature is constant
+
+    @classmethod
+    def from_moments(cls, mean, variance, n_rows, dtype):
+        rounding = (n_rows * mean * torch.finfo(torch.float64).eps) ** 2 + (mean * torch.finfo(dtype).eps) ** 2
+        is_constant = variance <= rounding + n_rows * torch.finfo(torch.float64).eps * variance
+        return cls(mean, torch.where(is_constant, 1.0, variance.sqrt()))
+
+    def to(self, like):
+        return Scaler(self.mean.to(like.device, torch.float64), self.deviation.to(like.device, torch.float64))
+
+    def apply(self, rows):
+        return ((rows.double() - self.mean) / self.deviation).to(rows.dtype)
+
+    def fold_into(self, weight, bias):
+        """Move the scaling from the rows (n, d) into the layer: ``coef`` (n_classes, d) and ``intercept``."""
+        coef = (weight.double() / self.deviation[:, None]).T
+        intercept = bias.double() - coef @ self.mean
+        return coef.to(weight.dtype).cpu().numpy(), intercept.to(weight.dtype).cpu().numpy()
