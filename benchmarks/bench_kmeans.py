@@ -14,9 +14,7 @@ its time five times.
 from __future__ import annotations
 
 import argparse
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import faiss
@@ -28,6 +26,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
+from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, imagenet_sized_pool, load_pool
 from skal._core.blocks import Pool
 from skal._core.kmeans import partition
@@ -37,33 +36,6 @@ from skal.classifiers import CosineKNNClassifier
 from skal.samplers import KMeansSampler, _kmeans
 
 CPU = torch.device("cpu")
-
-
-def resident_mib() -> float:
-    """Memory of the process, the mapped pages of files left out."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["RssAnon"].split()[0]) / 2**10
-
-
-@contextmanager
-def peak_memory(result: dict):
-    """Put into `result` the highest resident memory above that at the start, in MiB, and the seconds."""
-    start_mib, peak, ended = resident_mib(), [0.0], threading.Event()
-
-    def watch():
-        while not ended.wait(0.01):
-            peak[0] = max(peak[0], resident_mib())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        result["seconds"] = time.perf_counter() - start
-        ended.set()
-        watcher.join()
-    result["mib"] = max(0.0, peak[0] - start_mib)
 
 
 def run_skal(X, unit_rows, k, seed, arguments):
@@ -129,7 +101,7 @@ def compare(pool, arguments):
 
 def imagenet_scale(arguments):
     """On a memmap of ImageNet's size: skal, one assignment of the reference times 100, 5 exact Lloyd passes."""
-    X = imagenet_sized_pool(arguments.imagenet, arguments.features)
+    X, _ = imagenet_sized_pool(arguments.imagenet, arguments.features)
     k = arguments.clusters[0]
     print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap, k = {k}; {arguments.threads} threads; {describe_machine()}")
     measured: dict = {}
