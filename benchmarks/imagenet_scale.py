@@ -27,7 +27,7 @@ IMAGENET_ROWS, IMAGENET_LT_ROWS = 1_281_167, 115_846
 
 
 def class_sizes(n: int, n_classes: int) -> np.ndarray:
-    """ImageNet-LT's sizes; in a smaller pool the largest class shrinks with the mean, and is half of the rows at most."""
+    """ImageNet-LT's sizes; a smaller pool has a smaller largest class, half of the rows at most."""
     largest = 1280 * (n / n_classes) / (IMAGENET_LT_ROWS / 1000)
     return long_tailed_sizes(n, n_classes, min(round(largest), n // 2))
 
