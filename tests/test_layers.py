@@ -10,8 +10,8 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "_core", "_validation", "base", "classifiers", "samplers", "low_budget", "evaluation", "plotting", "_demo", "cli",
-    "__main__",
+    "_core", "_validation", "base", "features", "datasets", "classifiers", "samplers", "low_budget", "evaluation",
+    "plotting", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -40,6 +40,13 @@ def test_imports_go_down(path):
             assert LAYERS.index(rest[0]) <= level, f"{path} imports {module}, which stands above it"
         if room_of(path) == "_core":
             assert top != "sklearn", f"{path} imports {module}: _core knows no scikit-learn"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_features_and_datasets_do_not_know_each_other(path):
+    for room, other in (("features", "datasets"), ("datasets", "features")):
+        if room_of(path) == room:
+            assert not [m for m in imported_modules(path) if m.split(".")[:2] == ["skal", other]]
 
 
 def test_only_validation_touches_private_helpers_of_scikit_learn():

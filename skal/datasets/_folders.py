@@ -1,0 +1,183 @@
+"""Folders of images, listed in the same order on every file system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from skal.datasets._record import ImageCollection
+from skal.datasets._source import PathLike
+
+__all__ = ["list_class_folders", "load_flat_folder", "load_image_folder", "read_class_folders"]
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageCollection:
+    """List the images of a folder that holds one folder a class.
+
+    Parameters
+    ----------
+    root : path-like
+        ``root/<class>/…/<image>``, or ``root/<split>/<class>/…/<image>``.
+    split : str, default=None
+        The folder in `root` that holds the class folders. None means `root` itself; the record then
+        says "all".
+
+    Returns
+    -------
+    ImageCollection
+        `images` are paths, by class and within it by path. Classes are the sorted names of the folders.
+        Files that end like none of bmp, jpeg, jpg, pgm, png, ppm, tif, tiff and webp (in any case), and
+        everything whose name begins with a dot, are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist, or holds no class folder.
+    ValueError
+        If a class folder holds no image, images lie beside the class folders, or a link leads back
+        into a folder it lies in.
+
+    See Also
+    --------
+    load_flat_folder : Images with no labels.
+
+    Notes
+    -----
+    Time is one directory listing a folder; no image is opened. Memory is some 350 bytes an image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skal.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("dog/rex.jpg", "cat/tom.jpg", "cat/kit.png", "cat/notes.txt"):
+    ...         path = Path(folder, name)
+    ...         path.parent.mkdir(exist_ok=True)
+    ...         path.touch()
+    ...     pets = load_image_folder(folder)
+    >>> pets
+    ImageCollection('all', 3 image files, 2 classes)
+    >>> [path.name for path in pets.images], pets.y.tolist(), pets.class_names
+    (['kit.png', 'tom.jpg', 'rex.jpg'], [0, 0, 1], ('cat', 'dog'))
+    """
+    return read_class_folders(_existing_folder(root, split), split or "all")
+
+
+def load_flat_folder(root: PathLike, *, split: str | None = None, recursive: bool = False) -> ImageCollection:
+    """List the images of a folder, with no labels.
+
+    Parameters
+    ----------
+    root : path-like
+        ``root/<image>``, or ``root/<split>/<image>``.
+    split : str, default=None
+        The folder in `root` that holds the images. None means `root` itself; the record then says "all".
+    recursive : bool, default=False
+        Whether to list the images of the folders inside, too.
+
+    Returns
+    -------
+    ImageCollection
+        `images` are paths, sorted; `y` and `class_names` are None. What counts as an image is said at
+        `load_image_folder`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist, or holds no image.
+    ValueError
+        If a link leads back into a folder it lies in.
+
+    Notes
+    -----
+    Time is one directory listing a folder; no image is opened. Memory is some 350 bytes an image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skal.datasets import load_flat_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("2.jpg", "1.jpg", "notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     unlabelled = load_flat_folder(folder)
+    >>> unlabelled
+    ImageCollection('all', 2 image files, no labels)
+    >>> [path.name for path in unlabelled.images]
+    ['1.jpg', '2.jpg']
+    """
+    folder = _existing_folder(root, split)
+    images = _walk(folder, recursive)
+    if not images:
+        hint = "" if recursive else " itself; recursive=True looks in the folders inside, too"
+        raise FileNotFoundError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}.")
+    return ImageCollection(images, None, None, split or "all")
+
+
+def read_class_folders(folder: Path, split: str) -> ImageCollection:
+    """List ``folder/<class>/…/<image>``, classes in sorted order."""
+    class_folders, beside = _list_folder(folder)
+    if not class_folders:
+        raise FileNotFoundError(
+            f"{folder} holds no folder a class ({len(beside)} images lie in it directly); expected "
+            f"{folder / '<class>' / '<image>'}. For images with no labels, use load_flat_folder."
+        )
+    if beside:
+        raise ValueError(
+            f"{len(beside)} images lie in {folder} beside its class folders, so they have no class, first "
+            f"{beside[0].name}; move them into a class folder or out of {folder}."
+        )
+    images: list[Path] = []
+    counts = []
+    for class_folder in class_folders:
+        images_of_class = _walk(class_folder, recursive=True)
+        if not images_of_class:
+            raise ValueError(f"{class_folder} holds no image; fill the folder of that class or remove it.")
+        images += images_of_class
+        counts.append(len(images_of_class))
+    names = tuple(class_folder.name for class_folder in class_folders)
+    return ImageCollection(images, np.repeat(np.arange(len(names), dtype=np.int64), counts), names, split)
+
+
+def list_class_folders(folder: Path) -> list[Path]:
+    """List the folders directly in a folder, sorted by name."""
+    return _list_folder(folder)[0]
+
+
+def _walk(folder: Path, recursive: bool, above: frozenset[str] = frozenset()) -> list[Path]:
+    """The images in a folder, sorted by the parts of their paths."""
+    real = os.path.realpath(folder)
+    if real in above:
+        raise ValueError(f"{folder} is a link that leads back into {real}, which it lies in; remove the link.")
+    folders, images = _list_folder(folder)
+    if not recursive or not folders:
+        return images
+    for inner in folders:
+        images += _walk(inner, recursive, above | {real})
+    return sorted(images)
+
+
+def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the images directly in a folder, each sorted by name."""
+    folders, images = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                images.append(entry.name)
+    return [folder / name for name in sorted(folders)], [folder / name for name in sorted(images)]
+
+
+def _existing_folder(root: PathLike, split: str | None) -> Path:
+    folder = Path(root) if split is None else Path(root, split)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; expected a folder with images there.")
+    return folder
