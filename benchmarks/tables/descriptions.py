@@ -91,7 +91,7 @@ BYOL_RESNET50 = Backbone("byol-resnet50", "resnet50", 2048, "ResNet-50, BYOL, on
 CIFAR10 = Dataset("cifar10", "CIFAR-10", 10, 50_000, 10_000, batch_size=4)
 CIFAR100 = Dataset("cifar100", "CIFAR-100", 100, 50_000, 10_000, batch_size=4)
 IMAGENET = Dataset("imagenet", "ImageNet", 1000, 1_281_167, 50_000, test_split="val")
-IMAGENET_LT = Dataset("imagenet-lt", "ImageNet-LT", 1000, 115_846, 50_000, test_split="val")
+IMAGENET_LT = Dataset("imagenet_lt", "ImageNet-LT", 1000, 115_846, 50_000)  # its "test" is ImageNet's "val"
 FLOWERS102 = Dataset("flowers102", "Flowers-102", 102, 1_020, 6_149)
 DTD = Dataset("dtd", "DTD-47", 47, 1_880, 1_880)
 AIRCRAFT = Dataset("aircraft", "Aircraft-100", 100, 5_367, 3_333)

@@ -27,10 +27,10 @@ READ_BY_EYE = [
     ("5", "imagenet", "Multi K-means", "NN", 64_000, 47.2, 0.0),
     ("6a", "imagenet", "K-means", "picks", 3000, 97.8, 0.2),
     ("6a", "imagenet", "Max-Entropy", "picks", 7000, 94.8, 0.2),
-    ("7", "imagenet-lt", "K-means", "LIN", 7000, 31.7, 0.2),
-    ("7", "imagenet-lt", "Core-set", "NN", 12_000, 35.9, 0.0),
-    ("8", "imagenet-lt", "Random", "picks", 3000, 76.1, 1.0),
-    ("8", "imagenet-lt", "Core-set", "picks", 7000, 91.1, 0.8),
+    ("7", "imagenet_lt", "K-means", "LIN", 7000, 31.7, 0.2),
+    ("7", "imagenet_lt", "Core-set", "NN", 12_000, 35.9, 0.0),
+    ("8", "imagenet_lt", "Random", "picks", 3000, 76.1, 1.0),
+    ("8", "imagenet_lt", "Core-set", "picks", 7000, 91.1, 0.8),
     ("9", "flowers102", "Random", "LIN", 408, 82.06, 1.3),
     ("9", "dtd", "Uniform", "LIN", 47, 64.23, 1.6),
     ("9", "aircraft", "K-means", "LIN", 400, 38.67, 0.2),
@@ -43,8 +43,8 @@ READ_BY_EYE = [
     ("12", "imagenet", "K-means", "LIN", 7000, 42.6, 0.1),
     ("14", "imagenet", "Max-Entropy", "LIN", 13_000, 40.7, None),
     ("14", "imagenet", "K-means", "NN", 64_000, 49.8, None),
-    ("16", "imagenet-lt", "Uniform", "LIN", 1000, 5.34, 0.1),
-    ("16", "imagenet-lt", "Multi K-means", "NN", 7000, 9.20, 0.1),
+    ("16", "imagenet_lt", "Uniform", "LIN", 1000, 5.34, 0.1),
+    ("16", "imagenet_lt", "Multi K-means", "NN", 7000, 9.20, 0.1),
 ]
 
 # Of Table 13, with the backbones of the selection and of the classifier.
