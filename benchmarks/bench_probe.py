@@ -1,6 +1,10 @@
 """LinearProbe beside a plain PyTorch loop with the same schedule, on the same labels.
 
-python -m benchmarks.bench_probe --data DIR
+    python -m benchmarks.bench_probe --data DIR
+
+With --stacked, R probes at once beside R single fits and R plain loops, on R random draws of labels:
+
+    python -m benchmarks.bench_probe --data DIR --stacked 24 --budgets 100 --batch-sizes 4
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.pools import add_data_argument, describe_machine, load_pool
-from skal.classifiers import LinearProbe
+from skal.classifiers import LinearProbe, fit_linear_probes
 from skal.samplers import KMeansSampler
 
 
@@ -42,18 +46,74 @@ def plain_loop(X, y, X_test, y_test, batch_size, seed, zero_start):
     return float((predicted == y_test).float().mean())
 
 
+def measure_stack(pool, budget, batch_size, n_probes, n_repeats):
+    """Seconds of R fits each way, alternating in one process, and how often the predictions agree."""
+    X, X_test = pool.X.astype(np.float32), pool.X_test.astype(np.float32)
+    draws = [np.random.default_rng(seed).permutation(len(X))[:budget] for seed in range(n_probes)]
+    sets = [(X[rows], pool.y[rows]) for rows in draws]
+    X_first, y_first = (torch.from_numpy(part) for part in (sets[0][0], sets[0][1].astype(np.int64)))
+
+    def make():
+        return [LinearProbe(batch_size=batch_size, random_state=seed) for seed in range(n_probes)]
+
+    def fit_each(**pool_of_all):
+        return [probe.fit(*labeled, **pool_of_all) for probe, labeled in zip(make(), sets, strict=True)]
+
+    ways = {
+        "single": fit_each,
+        "stacked": lambda: fit_linear_probes(make(), sets),
+        "single, pool": lambda: fit_each(X_unlabeled=X),
+        "stacked, pool": lambda: fit_linear_probes(make(), sets, X_unlabeled=X),
+        "one plain loop": lambda: plain_loop(X_first, y_first, X_first, y_first, batch_size, 0, zero_start=True),
+    }
+    seconds = {name: [] for name in ways}
+    for _ in track(range(n_repeats), transient=True, console=Console(stderr=True)):
+        for name, fit in ways.items():
+            start = time.perf_counter()
+            fit()
+            seconds[name].append(time.perf_counter() - start)
+    pairs = zip(fit_each(), fit_linear_probes(make(), sets), strict=True)
+    agreement = np.mean([alone.predict(X_test) == stacked.predict(X_test) for alone, stacked in pairs])
+    return {name: float(np.median(times)) for name, times in seconds.items()}, float(agreement)
+
+
+def print_stacks(pool, arguments) -> None:
+    R = arguments.stacked
+    print(f"{R} probes; medians of {arguments.repeats}; {torch.get_num_threads()} thread(s)\n")
+    print(
+        "| labels | batch | stacked, s | single / stacked | with the pool's statistics | plain / stacked | same predictions |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for budget in arguments.budgets:
+        for batch_size in arguments.batch_sizes:
+            seconds, agreement = measure_stack(pool, budget, batch_size, R, arguments.repeats)
+            stacked = seconds["stacked"]
+            ratios = (
+                seconds["single"] / stacked,
+                seconds["single, pool"] / seconds["stacked, pool"],
+                R * seconds["one plain loop"] / stacked,
+            )
+            cells = " | ".join(f"{ratio:.1f}" for ratio in ratios)
+            print(f"| {budget} | {batch_size} | {stacked:.2f} | {cells} | {100 * agreement:.3f} % |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_argument(parser)
     parser.add_argument("--budgets", type=int, nargs="+", default=[20, 100, 1000])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 4])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--stacked", type=int, metavar="R", help="fit R probes at once instead")
+    parser.add_argument("--repeats", type=int, default=5, help="of each timing with --stacked")
     arguments = parser.parse_args()
 
     pool = load_pool(arguments.data)
     X, X_test = (part.astype(np.float32) for part in (pool.X, pool.X_test))
     y_test = torch.from_numpy(pool.y_test.astype(np.int64))
     print(f"{pool.name}: {X.shape[0]} × {X.shape[1]}; {describe_machine()}")
+    if arguments.stacked:
+        print_stacks(pool, arguments)
+        return
     print("| labels | batch | plain loop, % | the same from zero, % | LinearProbe, % | time of the loop / ours |")
     print("|---|---|---|---|---|---|")
     for budget in arguments.budgets:

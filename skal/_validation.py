@@ -7,7 +7,7 @@ a change in one place.
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -28,6 +28,7 @@ from sklearn.utils.validation import (
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback._callback_support import callback_management_context as callback_scope
 except ImportError:  # scikit-learn < 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -35,6 +36,9 @@ except ImportError:  # scikit-learn < 1.9
 
     def with_callbacks(method):  # type: ignore[no-redef]
         return method
+
+    def callback_scope(estimator):  # type: ignore[no-redef]
+        return nullcontext()
 
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "Progress",
     "Real",
     "StrOptions",
+    "callback_scope",
     "check_class_labels",
     "check_labeled_indices",
     "check_pool",

@@ -16,7 +16,9 @@ import skal.samplers
 from skal.base import BaseSampler
 
 SAMPLERS = [getattr(skal.samplers, name) for name in skal.samplers.__all__]
-CLASSIFIERS = [getattr(skal.classifiers, name) for name in skal.classifiers.__all__]
+CLASSIFIERS = [
+    member for name in skal.classifiers.__all__ if isinstance(member := getattr(skal.classifiers, name), type)
+]
 ESTIMATORS = [*SAMPLERS, *CLASSIFIERS, skal.LowBudgetClassifier]
 
 N, D = 40, 5

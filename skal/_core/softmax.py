@@ -1,17 +1,22 @@
-"""Training of a linear layer under softmax cross-entropy, its data resident on one device."""
+"""Training of linear layers under softmax cross-entropy: one, or many as one stacked problem."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
-__all__ = ["AdamSchedule", "SoftmaxLayer", "cross_entropy_and_gradient", "train_softmax"]
+__all__ = ["AdamSchedule", "SoftmaxLayer", "SoftmaxProblem", "stack_bytes", "train_softmax"]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
+# The columns of a layer are padded to whole vector registers, so that the elementwise kernels treat a run's
+# entries alike at any place in the stack, and its result does not depend on its neighbours.
+_ALIGNMENT = 16
+_BYTES_GATHERED_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,17 @@ class AdamSchedule:
 
 
 @dataclass(frozen=True)
+class SoftmaxProblem:
+    """The rows one layer is trained on, and the order they come in."""
+
+    X: Tensor  # (n, d)
+    targets: Tensor  # (n,) int64, values in [0, n_classes)
+    row_weights: Tensor  # (n,) positive; the loss of a batch is Σ wᵢ lossᵢ over batch size times the mean weight
+    n_classes: int
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
 class SoftmaxLayer:
     """``logits = X @ weight + bias``."""
 
@@ -39,89 +55,161 @@ class SoftmaxLayer:
     loss_curve: list[float]  # the mean training loss of each epoch
 
 
-def cross_entropy_and_gradient(
-    X: Tensor, targets: Tensor, row_weights: Tensor, weight: Tensor, bias: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted cross-entropy ``Σ wᵢ · −log softmax(xᵢW + b)[yᵢ]`` and its gradients.
+def train_softmax(
+    problems: Sequence[SoftmaxProblem],
+    schedule: AdamSchedule,
+    on_epoch: Callable[[int, list[float]], object] = lambda epoch, losses: None,
+) -> list[SoftmaxLayer]:
+    """Train a linear layer for each problem, from zero, by mini-batch Adam, all in the same steps.
+
+    The start is zero because the problem is convex, so a random start adds only noise, which a
+    handful of labels cannot wash out. Batches come from a new permutation each epoch; the order of
+    a run depends on its `rng` alone, not on the device nor on the other runs, so a run in a stack
+    ends where it would alone, to float rounding.
 
     Parameters
     ----------
-    X : Tensor of shape (m, d)
-    targets : int64 Tensor of shape (m,)
-    row_weights : Tensor of shape (m,)
-    weight : Tensor of shape (d, n_classes)
-    bias : Tensor of shape (n_classes,)
+    problems : sequence of R SoftmaxProblem
+        All with the same number of rows and features, dtype and device; the number of classes may
+        differ: a run's missing classes have logit minus infinity.
+    schedule : AdamSchedule
+    on_epoch : callable
+        Gets the epoch and the mean training loss of each run.
 
     Returns
     -------
-    loss : Tensor of shape ()
-    weight_gradient : Tensor of shape (d, n_classes)
-    bias_gradient : Tensor of shape (n_classes,)
-    """
-    log_probabilities = torch.log_softmax(torch.addmm(bias, X, weight), dim=1)
-    at_target = targets[:, None]
-    loss = -(log_probabilities.gather(1, at_target).squeeze(1) @ row_weights)
-    residual = log_probabilities.exp_().mul_(row_weights[:, None])
-    residual.scatter_add_(1, at_target, -row_weights[:, None])
-    return loss, X.T @ residual, residual.sum(dim=0)
-
-
-def train_softmax(
-    X: Tensor,
-    targets: Tensor,
-    row_weights: Tensor,
-    n_classes: int,
-    schedule: AdamSchedule,
-    rng: np.random.Generator,
-    on_epoch: Callable[[int, float], object] = lambda epoch, loss: None,
-) -> SoftmaxLayer:
-    """Train one linear layer from zero by mini-batch Adam.
-
-    The start is zero because the problem is convex, so a random start adds only noise, which a
-    handful of labels cannot wash out. Batches come from a new permutation each epoch; the order
-    depends on `rng` alone, not on the device.
-
-    Parameters
-    ----------
-    X : Tensor of shape (n, d)
-    targets : int64 Tensor of shape (n,), values in [0, n_classes)
-    row_weights : Tensor of shape (n,)
-        Positive; the loss of a batch is ``Σ wᵢ lossᵢ`` over batch size times the mean weight.
+    list of R SoftmaxLayer
 
     Notes
     -----
-    Time ``4 · n_epochs · n · d · n_classes``, memory of one batch beside X and three layers.
+    Time ``4 · n_epochs · n · d · ΣC`` operations. Memory: `stack_bytes`.
     """
-    n, d = X.shape
-    weight, bias = X.new_zeros((d, n_classes)), X.new_zeros(n_classes)
-    parameters = [weight, bias]
-    first_moments = [torch.zeros_like(p) for p in parameters]
-    second_moments = [torch.zeros_like(p) for p in parameters]
-    relative_weights = row_weights / row_weights.mean()
-    loss_curve = []
-    step = 0
+    stack = _Stack(problems)
+    loss_curves: list[list[float]] = [[] for _ in problems]
     for epoch in range(schedule.n_epochs):
-        lr = schedule.lr_at(epoch)
-        order = torch.from_numpy(rng.permutation(n)).to(X.device)
-        epoch_loss = X.new_zeros(())
-        for first in range(0, n, schedule.batch_size):
-            batch = order[first : first + schedule.batch_size]
-            loss, *gradients = cross_entropy_and_gradient(
-                X[batch], targets[batch], relative_weights[batch] / len(batch), weight, bias
-            )
-            epoch_loss += loss * len(batch)
-            step += 1
-            for p, gradient, m, v in zip(parameters, gradients, first_moments, second_moments, strict=True):
-                _adam_step(p, gradient, m, v, lr, step, schedule.weight_decay)
-        loss_curve.append(float(epoch_loss) / n)
-        on_epoch(epoch, loss_curve[-1])
-    return SoftmaxLayer(weight, bias, loss_curve)
+        losses = stack.train_epoch(schedule, epoch)
+        for curve, loss in zip(loss_curves, losses, strict=True):
+            curve.append(loss)
+        on_epoch(epoch, losses)
+    return [
+        SoftmaxLayer(*stack.layer(run, problem.n_classes), loss_curve)
+        for run, (problem, loss_curve) in enumerate(zip(problems, loss_curves, strict=True))
+    ]
 
 
-def _adam_step(p: Tensor, gradient: Tensor, m: Tensor, v: Tensor, lr: float, step: int, weight_decay: float) -> None:
-    if weight_decay:
-        gradient = gradient.add(p, alpha=weight_decay)
-    m.lerp_(gradient, 1 - _BETA_1)
-    v.mul_(_BETA_2).addcmul_(gradient, gradient, value=1 - _BETA_2)
-    denominator = v.sqrt().div_((1 - _BETA_2**step) ** 0.5).add_(_EPSILON)
-    p.addcdiv_(m, denominator, value=-lr / (1 - _BETA_1**step))
+def stack_bytes(problem: SoftmaxProblem) -> int:
+    """Bytes of one run in a stack: its rows, here and there, and four layers."""
+    n, d = problem.X.shape
+    return (2 * n + 4 * problem.n_classes) * _padded_width(d) * problem.X.element_size()
+
+
+class _Stack:
+    """R layers and the rows of their runs; a last column of ones makes the biases part of the weights."""
+
+    def __init__(self, problems: Sequence[SoftmaxProblem]) -> None:
+        n, d = problems[0].X.shape
+        self.n_runs, self.n_rows, self.n_features = len(problems), n, d
+        self.rngs = [problem.rng for problem in problems]
+        n_classes = torch.tensor([problem.n_classes for problem in problems])
+        shape = (len(problems), int(n_classes.max()), _padded_width(d))
+
+        self.rows = problems[0].X.new_zeros(len(problems) * n, shape[2])
+        for run, problem in enumerate(problems):
+            self.rows[run * n : (run + 1) * n, :d] = problem.X
+        self.rows[:, d] = 1
+        self.targets = torch.cat([problem.targets for problem in problems])
+        self.weights = _relative_weights(problems)
+        self.absent = self._absent_classes(n_classes, shape[1])
+
+        self.layers, self.gradient, self.first_moment, self.second_moment = self.rows.new_zeros(4, *shape).unbind()
+        self.n_steps = torch.zeros((), dtype=torch.float32, device=self.rows.device)
+        self.minus_one = self.rows.new_full((len(problems), 1, n), -1.0)
+
+    def _absent_classes(self, n_classes: Tensor, widest: int) -> Tensor | None:
+        """Minus infinity where a run lacks the class, else 0, shape (R, widest, 1); None where none lacks any."""
+        is_absent = torch.arange(widest) >= n_classes[:, None]
+        if not bool(is_absent.any()):
+            return None
+        return torch.where(is_absent, -torch.inf, 0.0).to(self.rows)[:, :, None]
+
+    def train_epoch(self, schedule: AdamSchedule, epoch: int) -> list[float]:
+        """Pass once over the rows of every run; return each run's mean loss."""
+        loss = self.rows.new_zeros(self.n_runs)
+        for batches in self._gathered_batches(schedule.batch_size):
+            loss += self._train_batches(batches, schedule, schedule.lr_at(epoch))
+        return (loss / self.n_rows).tolist()
+
+    def _gathered_batches(self, batch_size: int) -> Iterator[Tensor]:
+        """Row numbers in `rows`, shape (steps, R, rows a batch), several steps at a time."""
+        order = np.stack([rng.permutation(self.n_rows) for rng in self.rngs])
+        order += self.n_rows * np.arange(self.n_runs)[:, None]
+        n_full, n_left = divmod(self.n_rows, batch_size)
+        full, left = np.split(order, [n_full * batch_size], axis=1)
+        bytes_a_step = self.n_runs * batch_size * self.rows.shape[1] * self.rows.element_size()
+        steps_at_once = max(1, _BYTES_GATHERED_AT_ONCE // bytes_a_step)
+        if n_full:
+            by_step = full.reshape(self.n_runs, n_full, batch_size).swapaxes(0, 1)
+            yield from torch.from_numpy(by_step).to(self.rows.device).split(steps_at_once)
+        if n_left:
+            yield torch.from_numpy(left[None]).to(self.rows.device)
+
+    def _train_batches(self, batches: Tensor, schedule: AdamSchedule, lr: float) -> Tensor:
+        """One Adam step for each of `batches`; return the summed loss of each run."""
+        n_steps, n_runs, n_rows = batches.shape
+        flat = batches.reshape(-1)
+        rows = self.rows.index_select(0, flat).view(n_steps, n_runs, n_rows, -1)
+        targets = self.targets.index_select(0, flat).view(n_steps, n_runs, 1, n_rows)
+        weights = None if self.weights is None else self.weights.index_select(0, flat).view_as(targets)
+        log_probabilities = rows.new_empty(n_steps, *self.layers.shape[:2], n_rows)
+        minus_one = self.minus_one[:, :, :n_rows]
+        steps = zip(rows.unbind(), rows.mT.unbind(), targets.unbind(), log_probabilities.unbind(), strict=True)
+        for step, (X, X_transposed, at_target, log_p) in enumerate(steps):
+            logits = torch.bmm(self.layers, X_transposed)
+            if self.absent is not None:
+                logits += self.absent
+            torch.log_softmax(logits, 1, out=log_p)
+            residual = log_p.exp().scatter_add_(1, at_target, minus_one)
+            if weights is not None:
+                residual *= weights[step]
+            self.gradient.baddbmm_(residual, X, beta=0, alpha=1 / n_rows)
+            self._adam_step(lr, schedule.weight_decay)
+        losses = log_probabilities.gather(2, targets).neg_()
+        if weights is not None:
+            losses *= weights
+        return losses.sum(dim=(0, 2, 3))
+
+    def _adam_step(self, lr: float, weight_decay: float) -> None:
+        adam(
+            [self.layers],
+            [self.gradient],
+            [self.first_moment],
+            [self.second_moment],
+            [],
+            [self.n_steps],
+            foreach=False,
+            fused=True,
+            amsgrad=False,
+            beta1=_BETA_1,
+            beta2=_BETA_2,
+            lr=lr,
+            weight_decay=weight_decay,
+            eps=_EPSILON,
+            maximize=False,
+        )
+
+    def layer(self, run: int, n_classes: int) -> tuple[Tensor, Tensor]:
+        """Weight (d, n_classes) and bias (n_classes,) of one run."""
+        layer = self.layers[run, :n_classes]
+        return layer[:, : self.n_features].T.clone(), layer[:, self.n_features].clone()
+
+
+def _padded_width(n_features: int) -> int:
+    """Columns of a layer: the features, the bias, and zeros up to the next multiple of the alignment."""
+    return -(-(n_features + 1) // _ALIGNMENT) * _ALIGNMENT
+
+
+def _relative_weights(problems: Sequence[SoftmaxProblem]) -> Tensor | None:
+    """Each row's weight over its run's mean, shape (R · n,); None where all are equal."""
+    if all(bool((problem.row_weights == problem.row_weights[0]).all()) for problem in problems):
+        return None
+    return torch.cat([problem.row_weights / problem.row_weights.mean() for problem in problems])

@@ -1,6 +1,6 @@
 """Classifiers for a handful of labelled embeddings."""
 
 from skal.classifiers._cosine_knn import CosineKNNClassifier
-from skal.classifiers._linear_probe import LinearProbe
+from skal.classifiers._linear_probe import LinearProbe, fit_linear_probes
 
-__all__ = ["CosineKNNClassifier", "LinearProbe"]
+__all__ = ["CosineKNNClassifier", "LinearProbe", "fit_linear_probes"]

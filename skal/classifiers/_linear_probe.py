@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skal._core.blocks import Pool
 from skal._core.device import full_float32, resolve_device
 from skal._core.moments import pool_moments
-from skal._core.softmax import AdamSchedule, train_softmax
+from skal._core.softmax import AdamSchedule, SoftmaxProblem, stack_bytes, train_softmax
 from skal._validation import (
     DEVICE,
     CallbackSupportMixin,
@@ -22,15 +25,84 @@ from skal._validation import (
     Progress,
     Real,
     StrOptions,
+    callback_scope,
     check_pool,
     check_sample_weights,
     fit_context,
     local_generator,
-    with_callbacks,
+    working_memory_bytes,
 )
 from skal.classifiers._labels import encode_labels
 
-__all__ = ["LinearProbe"]
+__all__ = ["LinearProbe", "fit_linear_probes"]
+
+
+def fit_linear_probes(probes, labeled_sets, *, X_unlabeled=None):
+    """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
+
+    Probes with the same settings and the same number of labelled rows are trained in the same steps, as
+    one stacked problem with one Adam; they may differ in seed, rows, labels and classes. Statistics of
+    the pool are computed once for all.
+
+    Parameters
+    ----------
+    probes : sequence of R LinearProbe
+        Fitted in place. A probe may not occur twice.
+    labeled_sets : iterable of R pairs (X, y)
+        What each is trained on: array-like of shape (n, d) and (n,), as `LinearProbe.fit` takes them. A
+        generator is read as far as the next stack needs.
+    X_unlabeled : array-like of shape (m, d), default=None
+        The pool of all of them, as `LinearProbe.fit` takes it.
+
+    Returns
+    -------
+    list of R LinearProbe
+        `probes`, fitted.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labelled sets as probes, a probe occurs twice, or as `LinearProbe.fit` does.
+
+    Notes
+    -----
+    Operations are those of the single fits. What a stack saves is the fixed cost of each small step, so
+    it pays where a batch of a few rows meets few classes. Two copies of the rows and four layers of all
+    probes that are trained together fit scikit-learn's ``working_memory``; one probe alone may take more.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
+       Learning", section 4, "Linear classification".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skal.classifiers import LinearProbe, fit_linear_probes
+    >>> X, y = load_digits(return_X_y=True)
+    >>> draws = [np.random.default_rng(seed).permutation(1200)[:100] for seed in range(3)]
+    >>> probes = [LinearProbe(random_state=seed) for seed in range(3)]
+    >>> probes = fit_linear_probes(probes, [(X[rows], y[rows]) for rows in draws], X_unlabeled=X[:1200])
+    >>> [bool(probe.score(X[1200:], y[1200:]) > 0.7) for probe in probes]
+    [True, True, True]
+    """
+    probes = list(probes)
+    if len({id(probe) for probe in probes}) < len(probes):
+        raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
+    pool = _UnlabeledPool(X_unlabeled)
+    waiting, n_waiting_bytes = [], 0
+    with full_float32():
+        for probe, (X, y) in _equally_many(probes, labeled_sets):
+            prepared = probe._prepare_fit(X, y, None, pool)
+            n_bytes = stack_bytes(prepared.problem)
+            if waiting and n_waiting_bytes + n_bytes > working_memory_bytes():
+                _finish_fits(waiting)
+                waiting, n_waiting_bytes = [], 0
+            waiting.append(prepared)
+            n_waiting_bytes += n_bytes
+        _finish_fits(waiting)
+    return probes
 
 
 class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -88,12 +160,14 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     CosineKNNClassifier : The paper's NN; nothing to train.
+    fit_linear_probes : Many at once.
 
     Notes
     -----
     float64 input is trained in float64, everything else in float32. Time ``4·n_epochs·n·d·n_classes``
     operations; memory on the device: six float32 copies of the labelled rows while they are scaled,
-    two while they are trained on, and four layers of d × n_classes.
+    two while they are trained on, and four layers of d × n_classes. One probe is a stack of one of
+    `fit_linear_probes`.
     Prediction reads X in tiles.
 
     References
@@ -152,8 +226,6 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_unlabeled=None):
         """Train on the labelled rows.
 
@@ -179,17 +251,8 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If a row holds NaN or infinity (the first is named), a label is missing or not in
             `classes`, or the lengths differ.
         """
-        X = check_pool(self, X, reset=True)
-        self.classes_, targets = encode_labels(self, X, y, self.classes)
-        self.device_ = resolve_device(self.device)
-        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
         with full_float32():
-            tiles = [tile.rows for tile in self._pool(X, _dtype_of(X)).tiles()]
-            is_used = torch.from_numpy(weights > 0).to(self.device_)
-            rows = torch.cat(tiles)[is_used]
-            row_weights = torch.from_numpy(weights[weights > 0]).to(self.device_)
-            scaler = self._fit_scaler(rows, row_weights, X_unlabeled)
-            self._train(scaler.apply(rows), targets[weights > 0], row_weights.to(rows.dtype), scaler)
+            _finish_fits([self._prepare_fit(X, y, sample_weight, _UnlabeledPool(X_unlabeled))])
         return self
 
     def decision_function(self, X):
@@ -238,43 +301,45 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _pool(self, X, dtype):
         return Pool(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
 
-    def _fit_scaler(self, rows, row_weights, X_unlabeled):
+    @fit_context(prefer_skip_nested_validation=True)
+    def _prepare_fit(self, X, y, sample_weight, pool):
+        """Check the input and scale the rows; all of `fit` but the training."""
+        X = check_pool(self, X, reset=True)
+        self.classes_, targets = encode_labels(self, X, y, self.classes)
+        self.device_ = resolve_device(self.device)
+        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
+        is_used = weights > 0
+        tiles = [tile.rows for tile in self._pool(X, _dtype_of(X)).tiles()]
+        rows = torch.cat(tiles)[torch.from_numpy(is_used).to(self.device_)]
+        row_weights = torch.from_numpy(weights[is_used]).to(self.device_)
+        scaler = self._fit_scaler(rows, row_weights, pool)
+        seen, local_targets = np.unique(targets[is_used], return_inverse=True)
+        problem = SoftmaxProblem(
+            scaler.apply(rows),
+            torch.from_numpy(local_targets).to(self.device_),
+            row_weights.to(rows.dtype),
+            len(seen),
+            local_generator(self.random_state),
+        )
+        return _PreparedFit(self, problem, seen, scaler)
+
+    def _fit_scaler(self, rows, row_weights, pool):
         n_features = rows.shape[1]
         if self.scaling != "standardize":
             return _Scaler(torch.zeros(n_features), torch.ones(n_features)).to(rows)
-        if X_unlabeled is None:
+        if pool.X is None:
             shares = (row_weights / row_weights.sum())[:, None]
             mean = (rows.double() * shares).sum(dim=0)
             variance = ((rows.double() - mean).square() * shares).sum(dim=0)
             return _Scaler.from_moments(mean, variance, len(rows), rows.dtype)
-        pool = Pool(check_pool(self, X_unlabeled, reset=False), self.device_, dtype=rows.dtype)
-        mean, variance = pool_moments(pool)
-        return _Scaler.from_moments(mean, variance, pool.n_rows, rows.dtype)
+        return pool.scaler(check_pool(self, pool.X, reset=False), self.device_, rows.dtype)
 
-    def _train(self, rows, targets, row_weights, scaler):
-        seen, local_targets = np.unique(targets, return_inverse=True)
-        schedule = AdamSchedule(
+    def _schedule(self):
+        return AdamSchedule(
             self.lr, tuple(self.milestones), self.gamma, self.n_epochs, self.batch_size, self.weight_decay
         )
-        weight = rows.new_zeros((rows.shape[1], len(self.classes_)))
-        bias = rows.new_full((len(self.classes_),), -torch.inf)
-        self.loss_curve_ = []
-        if len(seen) == 1:
-            bias[seen[0]] = 0.0
-        else:
-            progress = Progress(self, self.n_epochs, "epoch")
-            layer = train_softmax(
-                rows,
-                torch.from_numpy(local_targets).to(self.device_),
-                row_weights,
-                len(seen),
-                schedule,
-                local_generator(self.random_state),
-                on_epoch=lambda epoch, loss: progress.advance(epoch + 1, loss, "loss"),
-            )
-            progress.close()
-            weight[:, seen], bias[seen] = layer.weight, layer.bias
-            self.loss_curve_ = layer.loss_curve
+
+    def _keep_layer(self, weight, bias, scaler):
         coef, intercept = scaler.fold_into(weight, bias)
         if len(self.classes_) == 2:  # one column of log odds, as scikit-learn's linear models keep it
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
@@ -300,6 +365,87 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 def _dtype_of(X):
     return torch.float64 if str(X.dtype).removeprefix("torch.") == "float64" else torch.float32
+
+
+def _equally_many(probes, labeled_sets):
+    for probe, labeled_set in zip_longest(probes, labeled_sets):
+        if probe is None or labeled_set is None:
+            raise ValueError(f"{len(probes)} probes need as many labeled_sets (X, y); found another number of them.")
+        yield probe, labeled_set
+
+
+def _finish_fits(fits):
+    """Train what is prepared, in stacks of equal shape and settings."""
+    stacks = defaultdict(list)
+    for fit in fits:
+        if fit.problem.n_classes == 1:
+            fit.keep_only_class()
+        else:
+            stacks[fit.stacks_with].append(fit)
+    for stack in stacks.values():
+        _train_stack(stack)
+
+
+def _train_stack(fits):
+    with ExitStack() as scopes:
+        for fit in fits:
+            scopes.enter_context(callback_scope(fit.probe))
+        progresses = [Progress(fit.probe, fit.probe.n_epochs, "epoch") for fit in fits]
+
+        def report(epoch, losses):
+            for progress, loss in zip(progresses, losses, strict=True):
+                progress.advance(epoch + 1, loss, "loss")
+
+        layers = train_softmax([fit.problem for fit in fits], fits[0].probe._schedule(), on_epoch=report)
+        for fit, layer, progress in zip(fits, layers, progresses, strict=True):
+            progress.close()
+            fit.keep(layer)
+
+
+@dataclass(frozen=True)
+class _PreparedFit:
+    """A probe whose input is checked and scaled."""
+
+    probe: LinearProbe
+    problem: SoftmaxProblem
+    seen: np.ndarray  # positions in `classes_` of the classes shown
+    scaler: _Scaler
+
+    @property
+    def stacks_with(self):
+        """Fits with an equal value can be trained in the same steps."""
+        rows = self.problem.X
+        return self.probe._schedule(), rows.shape, rows.dtype, rows.device
+
+    def keep(self, layer):
+        weight, bias = self._blank_layer()
+        weight[:, self.seen], bias[self.seen] = layer.weight, layer.bias
+        self.probe.loss_curve_ = layer.loss_curve
+        self.probe._keep_layer(weight, bias, self.scaler)
+
+    def keep_only_class(self):
+        weight, bias = self._blank_layer()
+        bias[self.seen] = 0.0
+        self.probe.loss_curve_ = []
+        self.probe._keep_layer(weight, bias, self.scaler)
+
+    def _blank_layer(self):
+        rows, n_classes = self.problem.X, len(self.probe.classes_)
+        return rows.new_zeros((rows.shape[1], n_classes)), rows.new_full((n_classes,), -torch.inf)
+
+
+@dataclass(frozen=True)
+class _UnlabeledPool:
+    """The pool whose statistics standardise the rows, read once for each device and dtype."""
+
+    X: object
+    scalers: dict = field(default_factory=dict)
+
+    def scaler(self, checked_X, device, dtype):
+        if (device, dtype) not in self.scalers:
+            pool = Pool(checked_X, device, dtype=dtype)
+            self.scalers[device, dtype] = _Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
+        return self.scalers[device, dtype]
 
 
 @dataclass(frozen=True)

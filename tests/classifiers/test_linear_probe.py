@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import sklearn
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from skal.classifiers import LinearProbe
+from skal._core.moments import pool_moments
+from skal.classifiers import LinearProbe, _linear_probe, fit_linear_probes
 
 
 def test_coefficients_act_on_the_features_as_given(blobs):
@@ -102,6 +104,96 @@ def test_seeds_order_the_batches(blobs):
     first, same, other = (LinearProbe(batch_size=8, n_epochs=3, random_state=s).fit(X, y).coef_ for s in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+class EpochCounter:
+    n_epochs = n_teardowns = 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.n_teardowns += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.n_epochs += context.task_name == "epoch"
+
+
+def assert_same_probe(probe, alone):
+    np.testing.assert_array_equal(probe.classes_, alone.classes_)
+    np.testing.assert_allclose(probe.coef_, alone.coef_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probe.intercept_, alone.intercept_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probe.loss_curve_, alone.loss_curve_, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("working_memory", [1024, 0.01])
+@pytest.mark.parametrize("scaling", ["standardize", "l2", None])
+def test_probes_fitted_at_once_are_those_fitted_alone(scaling, working_memory, digits):
+    X, X_test, y, _ = digits
+    draws = [np.random.default_rng(seed).permutation(len(X)) for seed in range(6)]
+    sizes = [30, 30, 12, 30, 12, 30]  # under 30 rows, some of the ten classes are missing
+    picks = [draw[:size] for draw, size in zip(draws, sizes, strict=True)]
+    picks[3] = np.flatnonzero(y == 7)[:30]  # one class only
+    settings = [{"batch_size": 4}] * 5 + [{"batch_size": 8, "classes": range(12)}]
+    make = [LinearProbe(random_state=seed, scaling=scaling, **given) for seed, given in enumerate(settings)]
+    with sklearn.config_context(working_memory=working_memory):
+        probes = fit_linear_probes(make, ((X[rows], y[rows]) for rows in picks), X_unlabeled=X)
+    for seed, (probe, given, rows) in enumerate(zip(probes, settings, picks, strict=True)):
+        alone = LinearProbe(random_state=seed, scaling=scaling, **given)
+        alone.fit(X[rows], y[rows], X_unlabeled=X)
+        assert_same_probe(probe, alone)
+        np.testing.assert_array_equal(probe.predict(X_test), alone.predict(X_test))
+
+
+def test_probes_fitted_at_once_without_a_pool(blobs):
+    X, y = blobs
+    sets = [(X[start::4], y[start::4]) for start in range(4)]
+    for probe, rows_and_labels in zip(
+        fit_linear_probes([LinearProbe(random_state=0) for _ in sets], sets), sets, strict=True
+    ):
+        assert_same_probe(probe, LinearProbe(random_state=0).fit(*rows_and_labels))
+
+
+def test_the_pool_of_many_probes_is_read_once(blobs, monkeypatch):
+    X, y = blobs
+    n_reads = []
+    monkeypatch.setattr(_linear_probe, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
+    fit_linear_probes([LinearProbe() for _ in range(3)], [(X, y)] * 3, X_unlabeled=X)
+    assert len(n_reads) == 1
+
+
+def test_many_probes_report_each_epoch(blobs, capsys):
+    X, y = blobs
+    fit_linear_probes([LinearProbe(verbose=1, n_epochs=3), LinearProbe(n_epochs=3)], [(X, y)] * 2)
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"[LinearProbe] epoch {epoch}" for epoch in (1, 2, 3)
+    ]
+
+
+def test_scikit_learns_callbacks_see_each_epoch_of_each_probe(blobs):
+    pytest.importorskip("sklearn.callback")
+    X, y = blobs
+    probes = [LinearProbe(n_epochs=4), LinearProbe(n_epochs=4)]
+    monitors = [EpochCounter(), EpochCounter()]
+    for probe, monitor in zip(probes, monitors, strict=True):
+        probe.set_callbacks(monitor)
+    fit_linear_probes(probes, [(X, y)] * 2)
+    assert [(monitor.n_epochs, monitor.n_teardowns) for monitor in monitors] == [(4, 1)] * 2
+
+
+def test_probes_and_sets_must_go_together(blobs):
+    X, y = blobs
+    for n_sets in (1, 3):
+        with pytest.raises(ValueError, match="2 probes need as many labeled_sets"):
+            fit_linear_probes([LinearProbe(), LinearProbe()], [(X, y)] * n_sets)
+    probe = LinearProbe()
+    with pytest.raises(ValueError, match="occurs twice"):
+        fit_linear_probes([probe, probe], [(X, y)] * 2)
+    with pytest.raises(ValueError, match="scaling"):
+        fit_linear_probes([LinearProbe(scaling="standardise")], [(X, y)])
 
 
 def test_bad_input_is_refused_and_named(blobs):
