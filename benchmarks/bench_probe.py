@@ -80,10 +80,9 @@ def measure_stack(pool, budget, batch_size, n_probes, n_repeats):
 def print_stacks(pool, arguments) -> None:
     R = arguments.stacked
     print(f"{R} probes; medians of {arguments.repeats}; {torch.get_num_threads()} thread(s)\n")
-    print(
-        "| labels | batch | stacked, s | single / stacked | with the pool's statistics | plain / stacked | same predictions |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    header = ("labels", "batch", "stacked, s", "single / stacked", "with a pool", "plain / stacked", "same predictions")
+    print(f"| {' | '.join(header)} |")
+    print("|---" * len(header) + "|")
     for budget in arguments.budgets:
         for batch_size in arguments.batch_sizes:
             seconds, agreement = measure_stack(pool, budget, batch_size, R, arguments.repeats)

@@ -2,126 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, recall_score
 from sklearn.utils.parallel import Parallel, delayed
 
-from skal._validation import rows_of, set_random_states
-from skal.classifiers._fitting import fit_on_labeled_rows
+from skal._validation import set_random_states
+from skal.classifiers._fitting import fit_each_on_labeled_rows, trains_stacked
+from skal.evaluation._curve import COVERAGE, BudgetCurve, Run, per_class
+from skal.evaluation._journal import Journal, describe, fingerprint
 from skal.evaluation._metrics import category_coverage
+from skal.evaluation._threads import limited_threads, threads_of_each_job
 
-__all__ = ["BudgetCurve", "Run", "budget_curve"]
-
-COVERAGE = "coverage"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One sampler at one budget and seed."""
-
-    sampler: str
-    budget: int
-    seed: int
-    selected_indices: npt.NDArray[np.int64]
-    scores: Mapping[str, float]  # accuracy of each classifier, and "coverage"; fractions
-
-
-@dataclass(frozen=True)
-class BudgetCurve:
-    """Accuracy and coverage of samplers over budgets, as `budget_curve` returns them.
-
-    Prints as tables laid out like the paper's, in per cent; holds fractions.
-
-    Attributes
-    ----------
-    samplers, classifiers : tuple of str
-        Names, in the order given.
-    budgets : tuple of int
-        Ascending.
-    runs : tuple of Run
-        One for each sampler, budget and seed: its picks and scores.
-    """
-
-    samplers: tuple[str, ...]
-    classifiers: tuple[str, ...]
-    budgets: tuple[int, ...]
-    runs: tuple[Run, ...]
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The classifiers' names and "coverage"."""
-        return (*self.classifiers, COVERAGE)
-
-    def scores(self, sampler: str, budget: int, measure: str) -> npt.NDArray[np.float64]:
-        """Return the score of each seed, a fraction, shape (n_seeds,)."""
-        found = [run.scores[measure] for run in self.runs if (run.sampler, run.budget) == (sampler, budget)]
-        if not found:
-            raise KeyError(
-                f"no run of sampler {sampler!r} at budget {budget}; there are {self.samplers} at {self.budgets}."
-            )
-        return np.array(found)
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """Return one plain dict for each sampler, measure and budget.
-
-        Keys: "sampler", "measure" (a classifier's name or "coverage"), "budget", "mean", "std" (ddof = 1, NaN for
-        one seed) and "n_seeds". Scores are fractions.
-        """
-        return [
-            {
-                "sampler": sampler,
-                "measure": measure,
-                "budget": budget,
-                **_summary(self.scores(sampler, budget, measure)),
-            }
-            for measure in self.measures
-            for sampler in self.samplers
-            for budget in self.budgets
-        ]
-
-    def to_frame(self) -> Any:
-        """Return `to_rows` as a pandas DataFrame; pandas must be installed."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: `pip install pandas`. to_rows() gives plain dicts without it."
-            ) from error
-        return pd.DataFrame(self.to_rows())
-
-    def __str__(self) -> str:
-        accuracy = [
-            [
-                sampler,
-                *("✓" if name == classifier else "" for name in self.classifiers),
-                *self._cells(sampler, classifier),
-            ]
-            for classifier in self.classifiers
-            for sampler in self.samplers
-        ]
-        coverage = [[sampler, *self._cells(sampler, COVERAGE)] for sampler in self.samplers]
-        budgets = [str(budget) for budget in self.budgets]
-        n_seeds = len({run.seed for run in self.runs})
-        tables = []
-        if self.classifiers:
-            header = ["Method", *self.classifiers, *budgets]
-            tables += [f"Top-1 accuracy, % (mean ± std over {n_seeds} seeds), by budget"]
-            tables += [_layout(header, accuracy, rule_every=len(self.samplers)), ""]
-        tables += [f"Category coverage, % (mean ± std over {n_seeds} seeds), by budget"]
-        tables += [_layout(["Method", *budgets], coverage)]
-        return "\n".join(tables)
-
-    def _cells(self, sampler: str, measure: str) -> Iterator[str]:
-        for budget in self.budgets:
-            summary = _summary(self.scores(sampler, budget, measure))
-            spread = "" if np.isnan(summary["std"]) else f" ± {100 * summary['std']:.1f}"
-            yield f"{100 * summary['mean']:.1f}{spread}"
+__all__ = ["budget_curve"]
 
 
 def budget_curve(
@@ -135,6 +35,9 @@ def budget_curve(
     n_seeds: int = 3,
     n_jobs: int | None = None,
     *,
+    training_seed: int | None = None,
+    resume_from: str | os.PathLike[str] | None = None,
+    on_selection: Callable[[Run], object] | None = None,
     on_run: Callable[[Run], object] | None = None,
 ) -> BudgetCurve:
     """Let each sampler pick at each budget, train each classifier on the picks, and test it.
@@ -145,8 +48,8 @@ def budget_curve(
         Cloned for each budget and seed. One with a ``budgets`` parameter is fitted once a seed, for all
         budgets, and its prefixes are evaluated.
     classifiers : dict of str to classifier
-        Cloned for each selection; gets the pool as ``X_unlabeled`` where its `fit` has that parameter.
-        May be empty, for coverage alone.
+        Cloned for each selection; gets the pool as ``X_unlabeled`` where its `fit` has that parameter. All
+        `LinearProbe` of one name and budget are trained at once. May be empty, for coverage alone.
     X : array-like of shape (n, d)
         The pool.
     y : array-like of shape (n,)
@@ -156,12 +59,21 @@ def budget_curve(
     budgets : sequence of int
         Labels to pay for.
     n_seeds : int, default=3
-        Seeds 0, 1, …; each sets the ``random_state`` of the sampler and of the classifiers.
+        Seeds 0, 1, …; each sets every ``random_state`` of the sampler, those of its parts too. So all
+        samplers with a seed that start at random start from the same rows.
     n_jobs : int, default=None
-        Jobs of joblib; each runs one sampler at one budget and seed. Joblib divides the cores' threads
-        among its processes.
+        Jobs of joblib: one selection each, then one training each. The threads of torch, BLAS and FAISS are
+        divided among them. The numbers do not depend on it, but for rounding where the number of threads
+        changes the order of a sum.
+    training_seed : int, default=None
+        The ``random_state`` of every classifier. None means the seed of the selection.
+    resume_from : path, default=None
+        A file that keeps each selection and each score as soon as it exists. What it holds already is not
+        computed again, unless the sampler, its budget or seed, or the classifier is another than then.
+    on_selection : callable, default=None
+        Called with a `Run` that has only its coverage, as soon as its picks are there.
     on_run : callable, default=None
-        Called with each `Run` as it ends, in no particular order.
+        Called with each `Run` as it ends, in no particular order, those that were resumed included.
 
     Returns
     -------
@@ -170,12 +82,15 @@ def budget_curve(
     Raises
     ------
     ValueError
-        If there is no sampler or no seed, a classifier is called "coverage", or the budgets are not distinct
-        positive integers.
+        If there is no sampler or no seed, two measures would have one name, the budgets are not distinct
+        positive integers, or `resume_from` belongs to other data.
+    OSError
+        If `resume_from` cannot be written, as on a full disk. What is in it by then stays.
 
     Notes
     -----
-    Time and memory are those of the samplers and classifiers, times budgets and seeds.
+    Time and memory are those of the samplers and classifiers, times budgets and seeds. All selections come
+    before all trainings.
 
     References
     ----------
@@ -196,28 +111,45 @@ def budget_curve(
     True
     """
     totals = _check_budgets(budgets)
+    _check_names(samplers, classifiers)
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1; found {n_seeds}.")
-    if not samplers:
-        raise ValueError("samplers is empty; pass a dict of name to sampler.")
-    if COVERAGE in classifiers:
-        raise ValueError(f"a classifier may not be called {COVERAGE!r}: that names the coverage of the picks.")
-    data = (X, y, X_test, y_test)
-    jobs = (
-        delayed(_evaluate)(name, sampler, classifiers, data, asked, seed)
+    journal = Journal(resume_from, "" if resume_from is None else fingerprint(X, y, X_test, y_test))
+
+    selections = [
+        _Selection.of(name, sampler, asked, seed)
         for seed in range(n_seeds)
         for name, sampler in samplers.items()
         for asked in _budgets_of_one_fit(sampler, totals)
-    )
-    runs = []
-    for finished in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
-        runs += finished
-        if on_run is not None:
-            for run in finished:
-                on_run(run)
+    ]
+    runs: list[Run] = []
+    for selection, picks in _select_all(selections, X, y, n_jobs, journal):
+        for budget in selection.budgets:
+            runs.append(selection.run_at(budget, picks, y, training_seed))
+            if on_selection is not None:
+                on_selection(runs[-1])
     position = {name: place for place, name in enumerate(samplers)}
     runs.sort(key=lambda run: (position[run.sampler], run.budget, run.seed))
-    return BudgetCurve(tuple(samplers), tuple(classifiers), totals, tuple(runs))
+
+    trainings = [
+        _Training.of(place, run, name, classifiers[name]) for place, run in enumerate(runs) for name in classifiers
+    ]
+    scores = [dict(run.scores) for run in runs]
+    finished: dict[int, Run] = {}
+
+    def finish_if_complete(place: int) -> None:
+        if len(scores[place]) == 1 + 2 * len(classifiers):
+            finished[place] = replace(runs[place], scores=scores[place])
+            if on_run is not None:
+                on_run(finished[place])
+
+    for place in range(len(runs)):  # without classifiers, nothing else is to come
+        finish_if_complete(place)
+    for training, found in _score_all(trainings, (X, y, X_test, y_test), n_jobs, journal):
+        scores[training.run] |= {training.name: found["top-1"], per_class(training.name): found["per class"]}
+        finish_if_complete(training.run)
+    ordered = tuple(finished[place] for place in range(len(runs)))
+    return BudgetCurve(tuple(samplers), tuple(classifiers), totals, ordered)
 
 
 def _check_budgets(budgets: Sequence[int]) -> tuple[int, ...]:
@@ -229,48 +161,124 @@ def _check_budgets(budgets: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(given.tolist()))
 
 
+def _check_names(samplers: Mapping[str, Any], classifiers: Mapping[str, Any]) -> None:
+    if not samplers:
+        raise ValueError("samplers is empty; pass a dict of name to sampler.")
+    taken = {per_class(name): f"the mean per-class accuracy of {name!r}" for name in classifiers}
+    taken[COVERAGE] = "the coverage of the picks"
+    for name in classifiers:
+        if name in taken:
+            raise ValueError(f"a classifier may not be called {name!r}: that names {taken[name]}.")
+
+
 def _budgets_of_one_fit(sampler: Any, totals: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [totals] if "budgets" in sampler.get_params() else [(total,) for total in totals]
 
 
-def _evaluate(
-    name: str, sampler: Any, classifiers: Mapping[str, Any], data: tuple[Any, ...], budgets: tuple[int, ...], seed: int
-) -> list[Run]:
+@dataclass(frozen=True)
+class _Selection:
+    """A sampler ready to be fitted once, for one budget or for several that are prefixes."""
+
+    name: str
+    sampler: Any
+    budgets: tuple[int, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, name: str, template: Any, budgets: tuple[int, ...], seed: int) -> _Selection:
+        sampler = clone(template)
+        set_random_states(sampler, seed)
+        sampler.set_params(**({"budgets": budgets} if "budgets" in sampler.get_params() else {"budget": budgets[0]}))
+        return cls(name, sampler, budgets, seed)
+
+    def run_at(self, budget: int, picks: npt.NDArray[np.int64], y: Any, training_seed: int | None) -> Run:
+        """Return the run of one budget, scored by its coverage alone."""
+        prefix = picks[:budget]
+        seed = self.seed if training_seed is None else training_seed
+        return Run(self.name, budget, self.seed, seed, prefix, {COVERAGE: category_coverage(y, prefix)})
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A classifier ready to be fitted on the picks of one run."""
+
+    run: int  # its place among the runs
+    name: str
+    classifier: Any
+    picks: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, place: int, run: Run, name: str, template: Any) -> _Training:
+        classifier = clone(template)
+        set_random_states(classifier, run.training_seed)
+        return cls(place, name, classifier, run.selected_indices)
+
+
+def _select_all(
+    selections: list[_Selection], X: Any, y: Any, n_jobs: int | None, journal: Journal
+) -> Iterator[tuple[_Selection, npt.NDArray[np.int64]]]:
+    """Yield each selection with its picks, those that the journal holds first."""
+    missing = []
+    for selection in selections:
+        picks = journal.selection(describe(selection.sampler))
+        if picks is None:
+            missing.append(selection)
+        else:
+            yield selection, picks
+    n_threads = threads_of_each_job(n_jobs)
+    jobs = (delayed(_select)(place, selection.sampler, X, y, n_threads) for place, selection in enumerate(missing))
+    for place, picks in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
+        journal.keep_selection(describe(missing[place].sampler), picks)
+        yield missing[place], picks
+
+
+def _select(place: int, sampler: Any, X: Any, y: Any, n_threads: int | None) -> tuple[int, npt.NDArray[np.int64]]:
+    with limited_threads(n_threads):
+        return place, clone(sampler).fit(X, y).selected_indices_
+
+
+def _score_all(
+    trainings: list[_Training], data: tuple[Any, ...], n_jobs: int | None, journal: Journal
+) -> Iterator[tuple[_Training, dict[str, float]]]:
+    """Yield each training with its scores, those that the journal holds first."""
+    missing = []
+    for training in trainings:
+        scores = journal.score(describe(training.classifier), training.picks)
+        if scores is None:
+            missing.append(training)
+        else:
+            yield training, scores
+    n_threads = threads_of_each_job(n_jobs)
+    jobs = (delayed(_score)(together, data, n_threads) for together in _trained_together(missing))
+    for scored in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
+        for training, scores in scored:
+            journal.keep_score(describe(training.classifier), training.picks, scores)
+            yield training, scores
+
+
+def _trained_together(trainings: Iterable[_Training]) -> list[list[_Training]]:
+    """Collect what one job trains: what can be stacked by budget, everything else by run."""
+    jobs = defaultdict(list)
+    for training in trainings:
+        is_stacked = trains_stacked(training.classifier)
+        jobs[(training.name, len(training.picks)) if is_stacked else training.run].append(training)
+    return list(jobs.values())
+
+
+def _score(
+    trainings: list[_Training], data: tuple[Any, ...], n_threads: int | None
+) -> list[tuple[_Training, dict[str, float]]]:
     X, y, X_test, y_test = data
-    fitted = clone(sampler)
-    set_random_states(fitted, seed)
-    fitted.set_params(**({"budgets": budgets} if "budgets" in fitted.get_params() else {"budget": budgets[0]}))
-    picks = fitted.fit(X, y).selected_indices_
-    runs = []
-    for budget in budgets:
-        scores = {COVERAGE: category_coverage(y, picks[:budget])}
-        for classifier_name, classifier in classifiers.items():
-            probe = clone(classifier)
-            set_random_states(probe, seed)
-            fit_on_labeled_rows(probe, X, rows_of(y, picks[:budget]), picks[:budget])
-            scores[classifier_name] = float(accuracy_score(y_test, probe.predict(X_test)))
-        runs.append(Run(name, budget, seed, picks[:budget], scores))
-    return runs
+    with limited_threads(n_threads):
+        classifiers = [clone(training.classifier) for training in trainings]
+        fit_each_on_labeled_rows(classifiers, X, y, [training.picks for training in trainings])
+        return [
+            (training, _accuracies(y_test, classifier.predict(X_test)))
+            for training, classifier in zip(trainings, classifiers, strict=True)
+        ]
 
 
-def _summary(scores: npt.NDArray[np.float64]) -> dict[str, Any]:
-    std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
-    return {"mean": float(scores.mean()), "std": std, "n_seeds": len(scores)}
-
-
-def _layout(header: list[str], rows: list[list[str]], rule_every: int = 0) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    n_text = 1 + sum(not cell[0].isdigit() for cell in header[1:])
-
-    def line(cells: list[str]) -> str:
-        text = [cell.ljust(width) for cell, width in zip(cells[:n_text], widths[:n_text], strict=True)]
-        figures = [cell.rjust(width) for cell, width in zip(cells[n_text:], widths[n_text:], strict=True)]
-        return "  ".join(text + figures).rstrip()
-
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [line(header)]
-    for position, row in enumerate(rows):
-        if position == 0 or (rule_every and position % rule_every == 0):
-            lines.append(rule)
-        lines.append(line(row))
-    return "\n".join(lines)
+def _accuracies(y_test: Any, predicted: npt.NDArray[Any]) -> dict[str, float]:
+    classes = np.unique(np.asarray(y_test))
+    recall = recall_score(y_test, predicted, labels=classes, average="macro", zero_division=0.0)
+    return {"top-1": float(accuracy_score(y_test, predicted)), "per class": float(recall)}

@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from skal.base import BaseSampler
-from skal.classifiers import CosineKNNClassifier, LinearProbe
-from skal.evaluation import budget_curve, category_coverage
-from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
+from skal.classifiers import CosineKNNClassifier, LinearProbe, _linear_probe
+from skal.evaluation import BudgetCurve, budget_curve, category_coverage
+from skal.samplers import (
+    CoreSetSampler,
+    IterativeSampler,
+    KMeansSampler,
+    MaxEntropySampler,
+    RandomSampler,
+    UniformSampler,
+    VAALSampler,
+)
 
 SAMPLERS = {"Uniform": UniformSampler(), "Random": RandomSampler(), "K-means": KMeansSampler()}
 
@@ -47,16 +56,139 @@ def test_each_score_is_that_of_the_parts_run_by_hand(curve, digits):
                 assert curve.scores(name, budget, "coverage")[seed] == category_coverage(y, picks)
 
 
+def test_mean_per_class_accuracy_is_the_mean_of_the_recalls(digits):
+    X, X_test, y, y_test = digits
+    kept = (y_test != 3) | (np.arange(len(y_test)) % 10 == 0)  # uneven, so that it differs from top-1
+    X_test, y_test = X_test[kept], y_test[kept]
+    curve = budget_curve({"R": RandomSampler()}, {"NN": CosineKNNClassifier()}, X, y, X_test, y_test, [7], n_seeds=1)
+    picks = curve.runs[0].selected_indices
+    predicted = CosineKNNClassifier().fit(X[picks], y[picks]).predict(X_test)
+    recalls = [(predicted[y_test == label] == label).mean() for label in np.unique(y_test)]
+    assert curve.scores("R", 7, "NN, per class")[0] == pytest.approx(np.mean(recalls))
+    assert curve.scores("R", 7, "NN")[0] == (predicted == y_test).mean() != pytest.approx(np.mean(recalls))
+    assert f"{100 * np.mean(recalls):.1f}" in curve.to_text(mean_per_class=True).split("coverage")[0]
+    assert curve.to_text(mean_per_class=True).startswith("Mean per-class accuracy")
+
+
+def test_a_seed_gives_every_sampler_the_same_start(digits):
+    X, X_test, y, y_test = digits
+    start = RandomSampler()
+    samplers = {"Random": start} | {
+        name: IterativeSampler(sampler, initial=start)
+        for name, sampler in {
+            "Max-Entropy": MaxEntropySampler(),
+            "Core-set": CoreSetSampler(),
+            "VAAL": VAALSampler(n_epochs=1),
+        }.items()
+    }
+    curve = budget_curve(samplers, {}, X, y, X_test, y_test, [10, 14], n_seeds=2)
+    starts = {(run.sampler, run.seed): set(run.selected_indices[:10]) for run in curve.runs}
+    for name in samplers:
+        assert starts[name, 0] == starts["Random", 0]
+        assert starts[name, 1] == starts["Random", 1] != starts["Random", 0]
+
+
+def test_a_training_seed_leaves_the_selections_alone(curve, digits):
+    X, X_test, y, y_test = digits
+    probe = LinearProbe(batch_size=4, n_epochs=3)
+    fixed = budget_curve(SAMPLERS, {"LIN": probe}, X, y, X_test, y_test, [10], n_seeds=2, training_seed=7)
+    by_seed = {(run.sampler, run.seed): run for run in curve.runs if run.budget == 10}
+    for run in fixed.runs:
+        np.testing.assert_array_equal(run.selected_indices, by_seed[run.sampler, run.seed].selected_indices)
+        assert (run.training_seed, by_seed[run.sampler, run.seed].training_seed) == (7, run.seed)
+        picks = run.selected_indices
+        alone = clone(probe).set_params(random_state=7).fit(X[picks], y[picks], X_unlabeled=X)
+        assert run.scores["LIN"] == alone.score(X_test, y_test)
+
+
+def test_the_probes_of_a_budget_are_one_training(digits, monkeypatch):
+    X, X_test, y, y_test = digits
+    n_stacked, train = [], _linear_probe.train_softmax
+
+    def count(problems, *args, **more):
+        n_stacked.append(len(problems))
+        return train(problems, *args, **more)
+
+    monkeypatch.setattr(_linear_probe, "train_softmax", count)
+    budget_curve(SAMPLERS, {"LIN": LinearProbe()}, X, y, X_test, y_test, [10, 20], n_seeds=2)
+    assert n_stacked == [6, 6]
+
+
+def test_paired_differences_are_those_of_a_paired_t_test(digits):
+    X, X_test, y, y_test = digits
+    curve = budget_curve(SAMPLERS, {"NN": CosineKNNClassifier()}, X, y, X_test, y_test, [10], n_seeds=4)
+    rows = curve.paired_differences(confidence=0.9)
+    assert len(rows) == 2 * len(curve.measures)
+    for measure in ("NN", "NN, per class"):
+        row = next(r for r in rows if (r["sampler"], r["measure"]) == ("K-means", measure))
+        test = stats.ttest_rel(curve.scores("K-means", 10, measure), curve.scores("Random", 10, measure))
+        expected = test.confidence_interval(0.9)
+        np.testing.assert_allclose((row["low"], row["high"]), (expected.low, expected.high))
+        assert row["low"] < row["mean"] < row["high"]
+        assert (row["baseline"], row["n_seeds"]) == ("Random", 4)
+
+
+def test_differences_that_mean_nothing(curve, blobs):
+    with pytest.raises(ValueError, match=r"baseline='Best' is not in this curve; it has Uniform, Random, K-means"):
+        curve.paired_differences("Best")
+    with pytest.raises(ValueError, match="confidence must be between"):
+        curve.paired_differences(confidence=95)
+    X, y = blobs
+    one_seed = budget_curve({"Random": RandomSampler(), "U": UniformSampler()}, {}, X, y, X, y, [5], n_seeds=1)
+    assert np.isnan(one_seed.paired_differences()[0]["low"])
+
+
+def assert_same_curve(left, right):
+    assert (left.samplers, left.classifiers, left.budgets) == (right.samplers, right.classifiers, right.budgets)
+    assert len(left.runs) == len(right.runs)
+    for a, b in zip(left.runs, right.runs, strict=True):
+        assert (a.sampler, a.budget, a.seed, a.training_seed) == (b.sampler, b.budget, b.seed, b.training_seed)
+        np.testing.assert_array_equal(a.selected_indices, b.selected_indices)
+        assert a.selected_indices.dtype == b.selected_indices.dtype == np.int64
+        assert a.scores == b.scores
+
+
+def test_a_saved_curve_is_the_same_when_loaded(curve, tmp_path):
+    path = tmp_path / "curve.json"
+    path.write_text("an older file")
+    curve.save(path)
+    assert_same_curve(BudgetCurve.load(path), curve)
+    assert str(BudgetCurve.load(path)) == str(curve)
+    assert [file.name for file in tmp_path.iterdir()] == ["curve.json"]
+
+
+def test_a_save_that_fails_leaves_the_older_file(curve, tmp_path, monkeypatch):
+    path = tmp_path / "curve.json"
+    curve.save(path)
+    before = path.read_bytes()
+
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        curve.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["curve.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": "skal budget curve 9"}', "not json"])
+def test_a_file_that_is_no_curve(content, tmp_path):
+    (tmp_path / "other").write_text(content)
+    with pytest.raises(ValueError, match="is not a curve that this version of skal saved"):
+        BudgetCurve.load(tmp_path / "other")
+
+
 def test_rows_hold_mean_and_sample_deviation(curve):
     rows = curve.to_rows()
-    assert len(rows) == 3 * 2 * 3
+    assert len(rows) == 3 * 2 * len(curve.measures)
     row = next(r for r in rows if (r["sampler"], r["measure"], r["budget"]) == ("K-means", "NN", 10))
     scores = curve.scores("K-means", 10, "NN")
     assert row["mean"] == pytest.approx(scores.mean())
     assert row["std"] == pytest.approx(scores.std(ddof=1))
     assert row["n_seeds"] == 2
     frame = curve.to_frame()
-    assert frame.shape == (18, 6)
+    assert frame.shape == (3 * 2 * len(curve.measures), 6)
     assert frame["mean"].between(0, 1).all()
 
 
@@ -81,7 +213,7 @@ def test_parallel_runs_give_the_same_numbers(curve, digits):
     for left, right in zip(parallel.runs, curve.runs, strict=True):
         assert (left.sampler, left.budget, left.seed) == (right.sampler, right.budget, right.seed)
         np.testing.assert_array_equal(left.selected_indices, right.selected_indices)
-        assert left.scores == pytest.approx(right.scores, abs=0.01)
+        assert left.scores == right.scores
 
 
 def test_a_sampler_with_budgets_is_fitted_once_a_seed(blobs):
@@ -126,5 +258,9 @@ def test_names_that_mean_nothing(blobs, curve):
         budget_curve({}, {}, X, y, X, y, [5])
     with pytest.raises(ValueError, match="may not be called 'coverage'"):
         budget_curve({"R": RandomSampler()}, {"coverage": LinearProbe()}, X, y, X, y, [5])
+    with pytest.raises(ValueError, match="may not be called 'A, per class'"):
+        budget_curve({"R": RandomSampler()}, {"A": LinearProbe(), "A, per class": LinearProbe()}, X, y, X, y, [5])
     with pytest.raises(KeyError, match="no run of sampler 'Best'"):
         curve.scores("Best", 10, "NN")
+    with pytest.raises(KeyError, match="no measure 'SVM'"):
+        curve.scores("Random", 10, "SVM")
