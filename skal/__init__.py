@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME_OF = {"BaseSampler": "skal.base", "LowBudgetClassifier": "skal.low_budget"}
-_SUBPACKAGES = ("classifiers", "datasets", "evaluation", "plotting", "samplers")
+_SUBPACKAGES = ("classifiers", "datasets", "evaluation", "features", "plotting", "samplers")
 
 __all__ = ["BaseSampler", "LowBudgetClassifier", "__version__", *_SUBPACKAGES]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
@@ -60,8 +61,8 @@ class _FullFloat32:
     def __enter__(self) -> None:
         with self._lock:
             if self._n_inside == 0:
-                self._saved = [backend.fp32_precision for backend in _MATMUL_BACKENDS]
-                for backend in _MATMUL_BACKENDS:
+                self._saved = [backend.fp32_precision for backend in _FLOAT32_BACKENDS]
+                for backend in _FLOAT32_BACKENDS:
                     backend.fp32_precision = "ieee"
             self._n_inside += 1
 
@@ -69,14 +70,22 @@ class _FullFloat32:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                for backend, precision in zip(_MATMUL_BACKENDS, self._saved, strict=True):
+                for backend, precision in zip(_FLOAT32_BACKENDS, self._saved, strict=True):
                     backend.fp32_precision = precision
 
 
-_MATMUL_BACKENDS = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+# torch wants convolutions and recurrent layers of one backend to agree.
+_FLOAT32_BACKENDS: tuple[Any, ...] = (
+    torch.backends.cuda.matmul,
+    torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn,
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
+)
 _full_float32 = _FullFloat32()
 
 
 def full_float32() -> AbstractContextManager[None]:
-    """Keep float32 matrix products in float32, whatever speed-up (TF32, bfloat16) the process has switched on."""
+    """Keep float32 matrix products and convolutions in float32, whatever speed-up the process has switched on."""
     return _full_float32

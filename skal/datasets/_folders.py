@@ -12,7 +12,10 @@ from skal.datasets._source import PathLike
 
 __all__ = ["list_class_folders", "load_flat_folder", "load_image_folder", "read_class_folders"]
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 
 
 def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageCollection:
@@ -30,7 +33,7 @@ def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageColle
     -------
     ImageCollection
         `images` are paths, by class and within it by path. Classes are the sorted names of the folders.
-        Files that end like none of bmp, jpeg, jpg, pgm, png, ppm, tif, tiff and webp (in any case), and
+        Files that do not end as images do (.jpg, .png, .tif, .webp and the like, in any case), and
         everything whose name begins with a dot, are left out.
 
     Raises

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from skal.datasets._folders import read_class_folders
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike, Source
@@ -70,7 +72,7 @@ def load_imagenet(root: PathLike, *, split: str = "train", check_sizes: bool = T
     How to get it: register at https://www.image-net.org/download.php, ...
     """
     _SOURCE.check_split(split, _N_IMAGES)
-    folder = _SOURCE.folder(root) / split
+    folder = Path(root) / split
     _SOURCE.require_folders(root, [folder])
     collection = read_class_folders(folder, split)
     if check_sizes:

@@ -1,0 +1,150 @@
+"""Weights of a backbone out of checkpoints in the layouts that are published."""
+
+from __future__ import annotations
+
+import pickle
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["load_backbone_weights"]
+
+_CONTAINERS = ("state_dict", "model")
+# Copies that trail the network that is trained: MoCo's encoder_k, BYOL's target_encoder and target_network.
+_TRAILING_COPIES = ("encoder_k", "target")
+# Absent from checkpoints older than torch 0.4.1, and without effect in eval mode.
+_OPTIONAL = "num_batches_tracked"
+_LISTED_KEYS = 10
+
+
+def load_backbone_weights(backbone: nn.Module, path: str | Path) -> None:
+    """Fill `backbone` from a checkpoint, whatever its names are prefixed with and whatever else it holds.
+
+    The one prefix under which every tensor of the backbone is found is taken, so that bare names, ``module.``
+    (CompRess), ``module.encoder_q.`` (MoCo), ``online_encoder.``, ``online_network.`` and ``backbone.`` (BYOL) all do.
+    What is not of the backbone (a last layer, a queue, a momentum copy) is left out.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or would run code, or does not hold exactly this backbone's tensors: the missing,
+        the unexpected and those of another shape are listed.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    tensors = {name: value for name, value in _unwrapped(checkpoint).items() if isinstance(value, Tensor)}
+    expected = backbone.state_dict()
+    prefix = _prefix_of_backbone(tensors, expected, path)
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    _refuse_other_backbones(own, expected, prefix, path)
+    backbone.load_state_dict({name: own.get(name, kept) for name, kept in expected.items()})
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Read a file of safetensors or of ``torch.save`` without running code from it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"weights={str(path)!r}: there is no such file.")
+    checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError(
+            f"{path} holds a {type(checkpoint).__name__}, not a dict of tensors; save a model's state_dict()."
+        )
+    return checkpoint
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError(f"{path} needs safetensors: pip install skal[vision]") from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read as safetensors; it is damaged or incomplete: {error}") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        # Published checkpoints of CompRess and MoCo's family keep their command line in a Namespace.
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+        if refused:
+            raise ValueError(
+                f"{path} was refused: it holds more than tensors and plain containers, and loading that could run "
+                f"any code ({refused[0]}). If you trust it, load it yourself and save its state_dict() alone."
+            ) from error
+        raise _damaged(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return ValueError(f"{path} cannot be read as a checkpoint; it is damaged, incomplete or of another kind: {reason}")
+
+
+def _unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    for key in _CONTAINERS:
+        if isinstance(checkpoint.get(key), Mapping):
+            return _unwrapped(checkpoint[key])
+    return checkpoint
+
+
+def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path) -> str:
+    required = {name for name in expected if not name.endswith(_OPTIONAL)}
+    n_covered = Counter(prefix for name in tensors for prefix, rest in _splits(name) if rest in required)
+    complete = [prefix for prefix, n in n_covered.items() if n == len(required)]
+    chosen = [prefix for prefix in complete if not any(copy in prefix for copy in _TRAILING_COPIES)] or complete
+    if len(chosen) > 1:
+        raise ValueError(
+            f"{path} holds this backbone more than once, under the prefixes {sorted(chosen)}; save the one you mean "
+            "by itself."
+        )
+    if chosen:
+        return chosen[0]
+    best = max(n_covered, key=lambda prefix: n_covered[prefix], default="")
+    own = {name.removeprefix(best) for name in tensors if name.startswith(best)}
+    raise ValueError(
+        f"{path} does not hold this backbone: {n_covered[best]} of its {len(required)} tensors are there"
+        f"{f' under the prefix {best!r}' if best else ''}.\n"
+        f"Missing: {_listing(required - own)}.\nUnexpected: {_listing(own - set(expected))}."
+    )
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """Every way to part a name at a dot: ("", "a.b.c"), ("a.", "b.c"), ("a.b.", "c")."""
+    parts = name.split(".")
+    for n in range(len(parts)):
+        rest = ".".join(parts[n:])
+        yield name.removesuffix(rest), rest
+
+
+def _refuse_other_backbones(
+    own: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str, path: str | Path
+) -> None:
+    """Raise where names fit but the network is another: a deeper one, or one of other shapes."""
+    parts = {name.split(".")[0] for name in expected}
+    unexpected = [name for name in own if name not in expected and name.split(".")[0] in parts]
+    reshaped = [
+        f"{name} {tuple(own[name].shape)} instead of {tuple(kept.shape)}"
+        for name, kept in expected.items()
+        if name in own and own[name].shape != kept.shape
+    ]
+    if unexpected or reshaped:
+        raise ValueError(
+            f"{path} holds another backbone{f' under the prefix {prefix!r}' if prefix else ''}.\nMissing: none.\n"
+            f"Unexpected: {_listing(unexpected)}.\nOf another shape: {_listing(reshaped)}."
+        )
+
+
+def _listing(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - _LISTED_KEYS} more" if len(names) > _LISTED_KEYS else ""
+    return ", ".join(names[:_LISTED_KEYS]) + more or "none"

@@ -1,0 +1,210 @@
+"""Checkpoints in every published layout, wrong ones, and ones that mean harm."""
+
+import pickle
+import sys
+from argparse import Namespace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from skal.features._checkpoints import load_backbone_weights
+from skal.features._resnet import resnet
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A backbone whose every tensor differs from a fresh one's."""
+    model = resnet("resnet18-cifar")
+    generator = torch.Generator().manual_seed(1)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return model.state_dict()
+
+
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def head(prefix, name="fc", n_out=128):
+    return {f"{prefix}{name}.weight": torch.zeros(n_out, 512), f"{prefix}{name}.bias": torch.zeros(n_out)}
+
+
+def assert_loaded(path, trained):
+    model = resnet("resnet18-cifar")
+    load_backbone_weights(model, path)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, trained[name], rtol=0, atol=0)
+
+
+LAYOUTS = {
+    "bare": lambda state: state,
+    "bare with a last layer": lambda state: {**state, **head("")},
+    "CompRess, MoCo teacher": lambda state: {
+        "model": {**prefixed(state, "module."), **head("module.")},
+        "opt": Namespace(lr=0.1, milestones=[1, 2]),
+        "epoch": 130,
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]},
+    },
+    "CompRess, SwAV teacher": lambda state: {
+        "state_dict": {**prefixed(state, "module."), **head("module.", n_out=2048)}
+    },
+    "CompRess, bare": lambda state: {**prefixed(state, "module."), **head("module.")},
+    "MoCo-v2": lambda state: {
+        "epoch": 200,
+        "arch": "resnet18",
+        "state_dict": {
+            **prefixed(state, "module.encoder_q."),
+            **head("module.encoder_q.", "fc.0", 512),
+            **head("module.encoder_q.", "fc.2"),
+            **{name: torch.zeros_like(tensor) for name, tensor in prefixed(state, "module.encoder_k.").items()},
+            "module.queue": torch.zeros(128, 64),
+            "module.queue_ptr": torch.zeros(1, dtype=torch.long),
+        },
+    },
+    "BYOL, online_encoder": lambda state: {
+        **prefixed(state, "online_encoder."),
+        **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "target_encoder."),
+        **head("predictor."),
+    },
+    "BYOL, online_network": lambda state: {
+        "model": {
+            **prefixed(state, "online_network."),
+            **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "target_network."),
+        }
+    },
+    "BYOL, backbone": lambda state: {"state_dict": {**prefixed(state, "backbone."), **head("projector.", "0")}},
+    "BYOL, deeper": lambda state: {"state_dict": {"model": prefixed(state, "module.online_encoder.backbone.")}},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_every_layout_loads(layout, is_zip, trained, tmp_path):
+    path = tmp_path / "checkpoint.pth.tar"
+    torch.save(LAYOUTS[layout](trained), path, _use_new_zipfile_serialization=is_zip)
+    assert_loaded(path, trained)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module.encoder_q."])
+def test_safetensors_load(prefix, trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({**prefixed(trained, prefix), **head(prefix)}, path)
+    assert_loaded(path, trained)
+
+
+def test_old_checkpoints_lack_num_batches_tracked(trained, tmp_path):
+    old = {name: tensor for name, tensor in trained.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(trained)
+    torch.save(old, tmp_path / "old.pth")
+    assert_loaded(tmp_path / "old.pth", trained)
+
+
+def test_half_precision_is_cast(trained, tmp_path):
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in trained.items()}
+    torch.save(half, tmp_path / "half.pth")
+    model = resnet("resnet18-cifar")
+    load_backbone_weights(model, tmp_path / "half.pth")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    torch.testing.assert_close(model.conv1.weight, trained["conv1.weight"].half().float(), rtol=0, atol=0)
+
+
+def test_missing_and_unexpected_keys_are_listed(trained, tmp_path):
+    wrong = prefixed(trained, "module.")
+    wrong["module.layer3.0.conv9.weight"] = wrong.pop("module.layer3.0.conv2.weight")
+    torch.save({"state_dict": wrong}, tmp_path / "wrong.pth")
+    model = resnet("resnet18-cifar")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=r"wrong\.pth does not hold this backbone: 99 of its 100 .*'module\.'"
+    ) as error:
+        load_backbone_weights(model, tmp_path / "wrong.pth")
+    assert "Missing: layer3.0.conv2.weight." in str(error.value)
+    assert "Unexpected: layer3.0.conv9.weight." in str(error.value)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_of_many_missing_keys_some_are_named_and_the_rest_counted(tmp_path):
+    torch.save({"embedding.weight": torch.zeros(3, 3)}, tmp_path / "text.pth")
+    with pytest.raises(ValueError, match="0 of its 100 tensors") as error:
+        load_backbone_weights(resnet("resnet18"), tmp_path / "text.pth")
+    assert "Missing: bn1.bias, bn1.running_mean" in str(error.value)
+    assert "and 90 more" in str(error.value)
+    assert "Unexpected: embedding.weight." in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("saved", "wanted", "named"),
+    [
+        ("resnet34", "resnet18", r"Unexpected: layer1\.2\.bn1\.bias"),
+        ("resnet18", "resnet34", r"Missing: layer1\.2\.bn1\.bias"),
+        ("resnet50", "resnet18", r"layer1\.0\.conv1\.weight \(64, 64, 1, 1\) instead of \(64, 64, 3, 3\)"),
+        ("resnet18", "resnet18-cifar", r"conv1\.weight \(64, 3, 7, 7\) instead of \(64, 3, 3, 3\)"),
+    ],
+)
+def test_another_resnet_is_refused(saved, wanted, named, tmp_path):
+    torch.save({**resnet(saved).state_dict(), **head("")}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=named):
+        load_backbone_weights(resnet(wanted), tmp_path / "other.pth")
+
+
+def test_two_equally_good_networks_are_not_guessed_between(trained, tmp_path):
+    torch.save({**prefixed(trained, "student."), **prefixed(trained, "teacher.")}, tmp_path / "dino.pth")
+    with pytest.raises(ValueError, match=r"\['student\.', 'teacher\.'\]"):
+        load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "dino.pth")
+
+
+class RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy", "plain pickle", "inside a Namespace"])
+def test_code_in_a_checkpoint_is_refused(how, trained, tmp_path):
+    trap, path = tmp_path / "it ran", tmp_path / "evil.pth"
+    evil = {"state_dict": trained, "epoch": RunsCode(trap)}
+    if how == "inside a Namespace":
+        evil["epoch"] = Namespace(value=RunsCode(trap))
+    if how == "plain pickle":
+        path.write_bytes(pickle.dumps(evil["epoch"], protocol=2))
+    else:
+        torch.save(evil, path, _use_new_zipfile_serialization=how != "legacy")
+    with pytest.raises(ValueError, match=r"evil\.pth was refused: .* run any code"):
+        load_backbone_weights(resnet("resnet18-cifar"), path)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".legacy", ".safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused(suffix, share, trained, tmp_path):
+    whole, part = tmp_path / f"whole{suffix}", tmp_path / f"part{suffix}"
+    if suffix == ".safetensors":
+        save_file(trained, whole)
+    else:
+        torch.save(trained, whole, _use_new_zipfile_serialization=suffix == ".pth")
+    content = whole.read_bytes()
+    part.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=rf"part\{suffix} cannot be read"):
+        load_backbone_weights(resnet("resnet18-cifar"), part)
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    (tmp_path / "notes.pth").write_text("these are not the weights you are looking for")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match=r"notes\.pth cannot be read"):
+        load_backbone_weights(resnet("resnet18"), tmp_path / "notes.pth")
+    with pytest.raises(ValueError, match=r"list\.pth holds a list"):
+        load_backbone_weights(resnet("resnet18"), tmp_path / "list.pth")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        load_backbone_weights(resnet("resnet18"), tmp_path / "nowhere.pth")
+
+
+def test_safetensors_missing_names_the_extra(monkeypatch, trained, tmp_path):
+    save_file(trained, tmp_path / "model.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"pip install skal\[vision\]"):
+        load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "model.safetensors")

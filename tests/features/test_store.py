@@ -1,0 +1,256 @@
+"""Long jobs: written block by block, killed, gone on with, and never mixed."""
+
+import json
+import multiprocessing
+import os
+import runpy
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skal.features import TorchFeatureExtractor
+
+JOB = Path(__file__).with_name("killed_job.py")
+
+
+class Interrupted(Exception):
+    pass
+
+
+class AtBatch(torch.nn.Module):
+    """The backbone of the other tests, that raises at its n-th batch."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.stop_at = stop_at
+        self.n_batches = 0
+
+    def forward(self, x):
+        if self.n_batches == self.stop_at:
+            raise Interrupted
+        self.n_batches += 1
+        return torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+
+    def extra_repr(self):
+        return ""
+
+
+def extractor(output, stop_at=None, **parameters):
+    return TorchFeatureExtractor(AtBatch(stop_at), batch_size=4, image_size=8, output=output, **parameters)
+
+
+def interrupted(output, images, stop_at, **parameters):
+    with pytest.raises(Interrupted):
+        extractor(output, stop_at, **parameters).transform(images)
+    return json.loads(Path(f"{output}.json").read_text())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_run(tmp_path):
+    seed = secrets.randbelow(2**32)
+    job = runpy.run_path(str(JOB))
+    embeddings = job["embed"](tmp_path / "whole.npy")
+    assert embeddings.shape == (4000, 48)
+    done = subprocess.run(
+        [sys.executable, str(JOB), str(tmp_path / "killed.npy"), str(seed)], check=True, capture_output=True, text=True
+    )
+    attempts = [json.loads(line) for line in done.stdout.splitlines()]
+    n_read = [attempt["n_read"] for attempt in attempts]
+    assert [attempt["killed"] for attempt in attempts].count(True) >= 5, f"seed {seed}: {attempts}"
+    assert n_read == sorted(n_read), f"seed {seed}: {attempts}"
+    assert any(0 < n < 4000 for n in n_read), f"seed {seed}: {attempts}"
+    assert (tmp_path / "killed.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes(), f"seed {seed}: {attempts}"
+    assert not (tmp_path / "killed.npy.part").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_file_holds_what_would_be_returned_in_memory(dtype, files, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    mapped = extractor(output, dtype=dtype).transform(files)
+    in_memory = extractor(None, dtype=dtype).transform(files)
+    assert isinstance(mapped, np.memmap)
+    assert mapped.dtype == in_memory.dtype == dtype
+    assert not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, in_memory)
+    np.save(tmp_path / "plain.npy", in_memory)
+    assert output.read_bytes() == (tmp_path / "plain.npy").read_bytes()
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_an_error_midway_costs_nothing_that_was_done(stop_at, arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    manifest = interrupted(output, arrays, stop_at)
+    assert manifest["n_read"] == manifest["n_written"] == 4 * stop_at
+    assert not output.exists()
+    resumed = extractor(output)
+    embeddings = resumed.transform(arrays)
+    np.testing.assert_array_equal(embeddings, extractor(None).transform(arrays))
+    np.testing.assert_array_equal(resumed.valid_indices_, np.arange(23))
+
+
+def test_a_finished_file_is_returned_without_a_pass(arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    first = extractor(output).transform(arrays)
+    again = extractor(output, stop_at=0).transform(arrays)
+    np.testing.assert_array_equal(first, again)
+
+
+class OtherBackbone(AtBatch):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+def other_images(arrays):
+    changed = arrays.copy()
+    changed[0, 0, 0, 0] ^= 255
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"image_size": 9}, "image_transform: .*'crop': 8"),
+        ({"image_transform": "cifar10"}, "image_transform"),
+        ({"batch_size": 5}, "batch_size: 4 there, 5 now"),
+        ({"dtype": "float16"}, "dtype: 'float32' there, 'float16' now"),
+        ({"normalize": False}, "normalize: True there, False now"),
+        ({"autocast": "bfloat16"}, "autocast: None there, 'bfloat16' now"),
+        ({"backbone": OtherBackbone()}, "backbone: .*AtBatch .*OtherBackbone"),
+    ],
+)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_another_job_is_refused_not_mixed(change, named, is_finished, arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    if is_finished:
+        extractor(output).transform(arrays)
+    else:
+        interrupted(output, arrays, 3)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(ValueError, match=rf"(?s)begun with something else.*{named}"):
+        extractor(output).set_params(**change).transform(arrays)
+    with pytest.raises(ValueError, match=r"(?s)begun with something else.*\nimages: .*'count': 23"):
+        extractor(output).transform(other_images(arrays))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    extractor(output).transform(arrays)
+
+
+def test_other_weights_are_refused(tmp_path, rng):
+    arrays, output = rng.integers(0, 256, size=(5, 32, 32, 3), dtype=np.uint8), tmp_path / "embeddings.npy"
+    with pytest.warns(UserWarning, match="random weights"):
+        TorchFeatureExtractor(output=output, random_state=0).transform(arrays)
+    with (
+        pytest.warns(UserWarning, match="random weights"),
+        pytest.raises(ValueError, match=r"What differs:\nweights_sha256: '\w+' there, '\w+' now$"),
+    ):
+        TorchFeatureExtractor(output=output, random_state=1).transform(arrays)
+
+
+def test_files_that_changed_are_refused(files, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    interrupted(output, files, 3)
+    Image.new("RGB", (9, 9)).save(files[20])
+    with pytest.raises(ValueError, match=r"(?s)What differs:\nimages: "):
+        extractor(output).transform(files)
+
+
+def test_a_dataset_with_other_items_is_refused(tmp_path):
+    items = torch.rand(23, 3, 8, 8)
+    output = tmp_path / "embeddings.npy"
+    interrupted(output, torch.utils.data.TensorDataset(items), 3)
+    with pytest.raises(ValueError, match=r"(?s)What differs:\nimages: "):
+        extractor(output).transform(torch.utils.data.TensorDataset(1 - items))
+    assert extractor(output).transform(torch.utils.data.TensorDataset(items)).shape == (23, 12)
+
+
+@pytest.mark.filterwarnings("ignore:.* images were left out:UserWarning")
+@pytest.mark.parametrize("stop_at", [None, 1, 3, 4])
+def test_what_was_skipped_before_the_stop_is_known_after_it(stop_at, files, tmp_path):
+    output, bad = tmp_path / "embeddings.npy", [0, 4, 5, 6, 7, 22]
+    for row in bad:
+        files[row].write_bytes(b"torn")
+    whole = extractor(None, on_error="skip").transform(files)
+    if stop_at is not None:
+        interrupted(output, files, stop_at, on_error="skip")
+        with pytest.raises(ValueError, match=r"000\.png: not an image.*on_error='skip'"):
+            extractor(output).transform(files)
+    resumed = extractor(output, on_error="skip")
+    np.testing.assert_array_equal(resumed.transform(files), whole)
+    np.testing.assert_array_equal(resumed.valid_indices_, np.setdiff1d(np.arange(23), bad))
+    np.save(tmp_path / "plain.npy", whole)
+    assert output.read_bytes() == (tmp_path / "plain.npy").read_bytes()
+
+
+def test_a_job_that_met_a_bad_image_goes_on_with_skip(files, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    files[9].write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"009\.png: not an image"):
+        extractor(output).transform(files)
+    assert json.loads(Path(f"{output}.json").read_text())["n_read"] == 8
+    with pytest.warns(UserWarning, match=r"1 of 23 images were left out.*009\.png"):
+        assert extractor(output, on_error="skip").transform(files).shape == (22, 12)
+
+
+def hold(output, images, is_writing, may_end):
+    class Waiting(AtBatch):
+        def forward(self, x):
+            is_writing.set()
+            may_end.wait(60)
+            return super().forward(x)
+
+    TorchFeatureExtractor(Waiting(), output=output).transform(images)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_second_writer_is_refused(arrays, tmp_path):
+    fork = multiprocessing.get_context("fork")
+    is_writing, may_end = fork.Event(), fork.Event()
+    writer = fork.Process(target=hold, args=(tmp_path / "embeddings.npy", arrays, is_writing, may_end))
+    writer.start()
+    try:
+        assert is_writing.wait(60)
+        with pytest.raises(RuntimeError, match=r"Another process is writing to .*embeddings\.npy"):
+            extractor(tmp_path / "embeddings.npy").transform(arrays)
+    finally:
+        may_end.set()
+        writer.join(60)
+    assert writer.exitcode == 0
+    assert np.load(tmp_path / "embeddings.npy").shape == (23, 12)
+
+
+def test_files_that_nothing_explains(arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    np.save(output, np.zeros(3))
+    with pytest.raises(ValueError, match=r"without embeddings\.npy\.json nothing says what is in it"):
+        extractor(output).transform(arrays)
+    assert np.load(output).shape == (3,)
+    with pytest.raises(ValueError, match=r"must end in \.npy"):
+        extractor(tmp_path / "embeddings.bin").transform(arrays)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        extractor(tmp_path / "nowhere" / "embeddings.npy").transform(arrays)
+
+
+def test_damage_is_found(arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    manifest, part = tmp_path / "embeddings.npy.json", tmp_path / "embeddings.npy.part"
+    interrupted(output, arrays, 4)
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"has \d+ bytes, but embeddings\.npy\.json counts 16 rows of 48 bytes"):
+        extractor(output).transform(arrays)
+    part.write_bytes(whole)
+    content = manifest.read_text()
+    manifest.write_text(content[:-10])
+    with pytest.raises(ValueError, match=r"embeddings\.npy\.json is damaged"):
+        extractor(output).transform(arrays)
+    manifest.write_text(content.replace('"format": 1', '"format": 99'))
+    with pytest.raises(ValueError, match="is of format 99; this version reads 1"):
+        extractor(output).transform(arrays)
+    manifest.write_text(content)
+    part.unlink()
+    assert extractor(output).transform(arrays).shape == (23, 12)
