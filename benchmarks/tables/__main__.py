@@ -16,11 +16,9 @@ from rich.console import Console
 
 from benchmarks.tables.descriptions import TABLES, find_table
 from benchmarks.tables.dry_run import describe
-from benchmarks.tables.layout import lay_out, to_csv, to_markdown, to_rich
+from benchmarks.tables.layout import lay_out, to_csv, to_markdown, to_rich, width_of
 from benchmarks.tables.running import Settings, TableRun
 from benchmarks.tables.store import write_text
-
-WIDTH_OF_A_FILE = 200
 
 app = typer.Typer(add_completion=False)
 
@@ -46,8 +44,6 @@ def main(
 ) -> None:
     """Run a table of the paper again. Interrupted, the same command goes on where it stopped."""
     console, progress = Console(), Console(stderr=True)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_FILE)
     try:
         table = find_table(number)
         settings = Settings(data, output, weights, device, seeds, _numbers(budgets), workers, any_size)
@@ -61,7 +57,8 @@ def main(
         lines = lay_out(table, run.columns(), results)
         for suffix, text in (("csv", to_csv(table, lines)), ("md", to_markdown(table, lines))):
             write_text(output / f"table_{table.number}.{suffix}", text)
-        console.print(to_rich(table, lines))
+        shown = to_rich(table, lines)
+        Console(width=max(console.width, width_of(shown))).print(shown)  # a narrow terminal wraps, nothing is cut off
         console.print(f"Written: {output}/table_{table.number}.csv and .md", highlight=False)
     except KeyboardInterrupt:
         _give_up(progress, f"Interrupted. What is finished is kept in {output}; the same command goes on.")

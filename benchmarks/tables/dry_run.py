@@ -31,12 +31,12 @@ class _Plan:
 
     def pieces(self) -> Iterator[tuple[str, float | None]]:
         """Yield what is needed, and each piece of work with its seconds."""
-        for dataset, split in dict.fromkeys(place for group in self.groups for place in _splits(group)):
+        for dataset, split in dict.fromkeys(place for group in self.groups for place in group.splits):
             yield f"{dataset.title}, {split}, {_size(dataset, split)} images: {self._presence(dataset, split)}", None
         for backbone in dict.fromkeys(b for group in self.groups for b in (group.selection_backbone, group.backbone)):
             if backbone.checkpoint is not None:
                 yield f"weights, {backbone.checkpoint}: {self._weights()}", None
-        for embeddings in dict.fromkeys(each for group in self.groups for each in _embeddings(group)):
+        for embeddings in dict.fromkeys(each for group in self.groups for each in group.embeddings):
             yield self._embedding(*embeddings)
         for group in self.groups:
             yield from self._selections_and_cells(group)
@@ -85,16 +85,6 @@ class _Plan:
             )
             what_by = f"{what}, {name} on {group.backbone.name}"
             yield f"{what_by}: {n_missing} of {n_cells} cells to compute", seconds * n_missing / n_cells
-
-
-def _splits(group: Group) -> list[tuple[Dataset, str]]:
-    dataset = group.panel.dataset
-    return [(dataset, "train")] + ([] if group.evaluations == ["picks"] else [(dataset, dataset.test_split)])
-
-
-def _embeddings(group: Group) -> list[tuple[Dataset, str, Backbone]]:
-    of_classifiers = [(*place, group.backbone) for place in _splits(group)]
-    return [(group.panel.dataset, "train", group.selection_backbone), *of_classifiers]
 
 
 def _size(dataset: Dataset, split: str) -> int:

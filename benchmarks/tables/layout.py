@@ -7,6 +7,8 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from benchmarks.tables.descriptions import Backbone, Line, Panel, Table
@@ -14,7 +16,7 @@ from benchmarks.tables.evaluations import EVALUATIONS
 from benchmarks.tables.published import PublishedCell, find_published, read_published
 from benchmarks.tables.running import Results
 
-__all__ = ["Cell", "lay_out", "to_csv", "to_markdown", "to_rich"]
+__all__ = ["Cell", "lay_out", "to_csv", "to_markdown", "to_rich", "width_of"]
 
 NOT_YET = "not yet"
 CSV_COLUMNS = (
@@ -81,6 +83,12 @@ def to_rich(table: Table, lines: list[tuple[Line, list[Cell]]]) -> RichTable:
             shown.add_section()
         shown.add_row(*_labels(table, line), *(f"{cell.ours}\n[dim]{cell.theirs}[/dim]" for cell in cells))
     return shown
+
+
+def width_of(shown: RichTable) -> int:
+    """Return the columns of a terminal that show the whole table."""
+    wide = Console(width=10_000)
+    return Measurement.get(wide, wide.options, shown).maximum
 
 
 def to_markdown(table: Table, lines: list[tuple[Line, list[Cell]]]) -> str:

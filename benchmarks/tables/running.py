@@ -63,6 +63,18 @@ class Group:
         methods = dict.fromkeys(line.method for line in self.lines)
         return [step for method in methods for step in plan_steps(method, self.panel, self.budgets)]
 
+    @property
+    def splits(self) -> list[tuple[Dataset, str]]:
+        """What is needed of the dataset."""
+        dataset = self.panel.dataset
+        return [(dataset, "train")] + ([] if self.evaluations == ["picks"] else [(dataset, dataset.test_split)])
+
+    @property
+    def embeddings(self) -> list[tuple[Dataset, str, Backbone]]:
+        """What is needed, by which backbones."""
+        of_classifiers = [(*split, self.backbone) for split in self.splits]
+        return [(self.panel.dataset, "train", self.selection_backbone), *of_classifiers]
+
     def step_to(self, method: str, budget: int) -> Step:
         (step,) = [step for step in self.steps if (step.method, step.budget) == (method, budget)]
         return step
@@ -84,6 +96,7 @@ class TableRun:
         self.settings = settings
         self.on_step = on_step
         self.store = Store(settings.output)
+        self._images: dict[tuple[Dataset, str], ImageCollection] = {}
         self._splits: dict[tuple[Dataset, str, Backbone], Split] = {}
 
     @property
@@ -118,9 +131,12 @@ class TableRun:
     def run(self) -> Results:
         """Do what is not done yet; return the scores of the whole table."""
         results: Results = {}
-        for group in self.groups():
+        groups = list(self.groups())
+        self._refuse_early(groups)
+        for place in sorted(dict.fromkeys(place for group in groups for place in group.embeddings), key=_is_random):
+            self.embed(*place)
+        for group in groups:
             pool = self.embed(group.panel.dataset, "train", group.selection_backbone)
-            self._check_budgets(group, pool)
             for step in group.steps:
                 for seed in self.seeds:
                     self._select(step, pool, group.panel.dataset, seed)
@@ -164,7 +180,9 @@ class TableRun:
         return counts
 
     def load_images(self, dataset: Dataset, split: str) -> ImageCollection:
-        """Read which images there are; FileNotFoundError says what is missing and how to get it."""
+        """Read which images there are, once; FileNotFoundError says what is missing and how to get it."""
+        if (dataset, split) in self._images:
+            return self._images[dataset, split]
         named = self.settings.data / dataset.name
         root = named if named.is_dir() else self.settings.data
         try:
@@ -173,14 +191,13 @@ class TableRun:
             raise ValueError(str(error).replace("pass check_sizes=False", "pass --any-size")) from error
         if images.y is None:
             raise ValueError(f"{dataset.title}, {split}: the images have no labels, and a table needs them.")
+        self._images[dataset, split] = images
         return images
 
     def embeddings_path(self, dataset: Dataset, split: str, backbone: Backbone) -> Path:
         return self.settings.output / "embeddings" / f"{dataset.name}-{backbone.name}-{split}.npy"
 
     def _extractor(self, dataset: Dataset, backbone: Backbone, path: Path) -> TorchFeatureExtractor:
-        if backbone.checkpoint is not None and self.settings.weights is None:
-            raise ValueError(f"Table {self.table.number} needs --weights FILE: {backbone.checkpoint}.")
         extractor = TorchFeatureExtractor(
             backbone.architecture,
             None if backbone.checkpoint is None else str(self.settings.weights),
@@ -195,13 +212,18 @@ class TableRun:
             extractor.set_params(num_workers=self.settings.n_workers)
         return extractor
 
-    def _check_budgets(self, group: Group, pool: Split) -> None:
-        largest = max(group.budgets)
-        if largest > len(pool.X):
-            raise ValueError(
-                f"{group.panel.dataset.title} has {len(pool.X)} images to pick from here, fewer than a budget of "
-                f"{largest}; pass smaller --budgets."
-            )
+    def _refuse_early(self, groups: list[Group]) -> None:
+        """Refuse what would fail after hours of embedding: missing weights or images, budgets too large."""
+        for group in groups:
+            for backbone in (group.selection_backbone, group.backbone):
+                if backbone.checkpoint is not None and self.settings.weights is None:
+                    raise ValueError(f"Table {self.table.number} needs --weights FILE: {backbone.checkpoint}.")
+            n_pool, *_ = [len(self.load_images(*split)) for split in group.splits]
+            if max(group.budgets) > n_pool:
+                raise ValueError(
+                    f"{group.panel.dataset.title} has {n_pool} images to pick from here, fewer than a budget of "
+                    f"{max(group.budgets)}; pass smaller --budgets."
+                )
 
     def _select(self, step: Step, pool: Split, dataset: Dataset, seed: int) -> None:
         key = key_of(step, pool, seed)
@@ -251,6 +273,12 @@ class TableRun:
             if line.evaluation in classifiers
         }
         return Trial(train, test, classifiers, budget, histories, pool.name, self.seeds, self.store)
+
+
+def _is_random(place: tuple[Dataset, str, Backbone]) -> bool:
+    """Sort what needs a checkpoint before what does not, so that a wrong one is met first."""
+    _, _, backbone = place
+    return backbone.checkpoint is None
 
 
 def _split(dataset: Dataset, split: str, backbone: Backbone, X: np.ndarray, y: np.ndarray) -> Split:

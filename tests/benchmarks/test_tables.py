@@ -61,6 +61,7 @@ def test_a_table_end_to_end(number, datasets, weights, output):
         assert line.method in finished.output
         assert f"| {line.method} |" in markdown
     assert ("not yet" in finished.output) == (number == "13")
+    assert "…" not in finished.output
 
 
 def test_cells_are_what_the_parts_give_by_hand(datasets, weights, output):
@@ -179,6 +180,15 @@ def test_a_full_disk_is_said_and_what_is_finished_kept(datasets, weights, tmp_pa
     monkeypatch.setattr(os, "fsync", sync)
     assert run(*command("2", datasets, weights, tmp_path)).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == before
+
+
+def test_what_is_missing_is_said_before_anything_is_embedded(datasets, weights, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "flowers102").symlink_to(datasets / "flowers102")
+    failed = run(*command("9", datasets, weights, tmp_path / "out"), "--data", tmp_path / "data")
+    assert failed.exit_code == 1
+    assert "dtd/labels/train1.txt" in failed.output
+    assert not list((tmp_path / "out").rglob("*.npy"))
 
 
 def test_two_runs_at_once_are_refused(datasets, weights, tmp_path):
