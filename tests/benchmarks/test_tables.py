@@ -16,6 +16,7 @@ from benchmarks.tables.__main__ import app
 from benchmarks.tables.descriptions import TABLES
 from benchmarks.tables.evaluations import EVALUATIONS
 from benchmarks.tables.running import Settings, TableRun
+from skal.classifiers import LinearProbe
 from skal.evaluation import category_coverage
 from skal.samplers import KMeansSampler
 
@@ -94,6 +95,21 @@ def test_nearest_neighbor_and_per_class_by_hand(datasets, weights, output):
     entries = map(json.loads, journal.read_text().splitlines())
     scores = [entry["scores"] for entry in entries if "CosineKNN" in entry.get("score", "")]
     assert pytest.approx({"top-1": np.mean(predicted == test.y), "per class": np.mean(by_class)}) in scores
+
+
+def test_table_13_picks_by_one_backbone_and_classifies_by_another(datasets, weights, output):
+    settings = Settings(datasets / "imagenet", output, weights, any_size=True, n_seeds=1, budgets=(8,), n_workers=0)
+    table_run = TableRun(TABLES["13"], settings)
+    results, dataset = table_run.run(), TABLES["13"].panels[0].dataset
+    for line in TABLES["13"].lines():
+        if line.evaluation != "LIN":
+            continue
+        picks = KMeansSampler(8, random_state=0).fit_select(
+            table_run.embed(dataset, "train", line.selection_backbone).X
+        )
+        pool, test = (table_run.embed(dataset, split, line.backbone) for split in ("train", "val"))
+        probe = LinearProbe(random_state=0).fit(pool.X[picks], pool.y[picks], X_unlabeled=pool.X)
+        assert results[0, line, 8] == pytest.approx([probe.score(test.X, test.y)])
 
 
 def test_the_papers_numbers_stand_beside_ours(datasets, weights, output):
