@@ -15,9 +15,7 @@ its time five times. flash-kmeans is compared on the pool of ImageNet's size onl
 from __future__ import annotations
 
 import argparse
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import faiss
@@ -29,6 +27,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
+from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, imagenet_sized_pool, load_pool
 from skal._core.blocks import Pool
 from skal._core.kmeans import partition
@@ -38,33 +37,6 @@ from skal.classifiers import CosineKNNClassifier
 from skal.samplers import KMeansSampler, _kmeans
 
 CPU = torch.device("cpu")
-
-
-def resident_mib() -> float:
-    """Memory of the process, the mapped pages of files left out."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["RssAnon"].split()[0]) / 2**10
-
-
-@contextmanager
-def peak_memory(result: dict):
-    """Put into `result` the highest resident memory above that at the start, in MiB, and the seconds."""
-    start_mib, peak, ended = resident_mib(), [0.0], threading.Event()
-
-    def watch():
-        while not ended.wait(0.01):
-            peak[0] = max(peak[0], resident_mib())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        result["seconds"] = time.perf_counter() - start
-        ended.set()
-        watcher.join()
-    result["mib"] = max(0.0, peak[0] - start_mib)
 
 
 def run_skal(X, unit_rows, k, seed, arguments):
@@ -130,7 +102,7 @@ def compare(pool, arguments):
 
 def imagenet_scale(arguments):
     """On a memmap of ImageNet's size: skal, one assignment of the reference times 100, 5 exact Lloyd passes."""
-    X = imagenet_sized_pool(arguments.imagenet, arguments.features)
+    X, _ = imagenet_sized_pool(arguments.imagenet, arguments.features)
     print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap; {arguments.threads} threads; {describe_machine()}")
     for k in arguments.clusters:
         measured: dict = {}
@@ -157,11 +129,8 @@ def beside_reference(X, k, our_seconds, arguments):
     seconds = 100 * (time.perf_counter() - start)
     print(f"reference: {seconds:.0f} s = 100 times one assignment; {seconds / our_seconds:.1f} times ours", flush=True)
     lloyd_sampler = KMeansSampler(k, algorithm="lloyd", init="random", n_init=1, max_iter=5, tol=0, random_state=0)
-    start = time.perf_counter()
-    lloyd_sampler.fit(unit_rows)
-    print(
-        f"5 exact Lloyd passes: {time.perf_counter() - start:.1f} s, inertia {lloyd_sampler.inertia_:.0f}", flush=True
-    )
+    seconds, _ = timed(CPU, lambda: lloyd_sampler.fit(unit_rows))
+    print(f"5 exact Lloyd passes: {seconds:.1f} s, inertia {lloyd_sampler.inertia_:.0f}", flush=True)
 
 
 def beside_flash_kmeans(X, k, our_seconds, arguments):

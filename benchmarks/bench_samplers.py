@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.preprocessing import normalize
 
+from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, load_pool
 from skal.classifiers import LinearProbe
 from skal.samplers import (
@@ -148,11 +148,6 @@ def compare_core_set(X: np.ndarray, unit_rows: np.ndarray, labeled: np.ndarray, 
         print(f"| {name} | {median:.3f} | {median / np.median(seconds[ours]):.1f} | {n_moved} | {n_other} |")
 
 
-def anonymous_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
-
-
 def core_set_on_memmap(n_rows: int, budget: int) -> None:
     """Core-set on a float16 memmap of n × 512, with the peak of the memory that is not mapped from the file."""
     rng = np.random.default_rng(0)
@@ -166,22 +161,12 @@ def core_set_on_memmap(n_rows: int, budget: int) -> None:
             part[:] = modes[rng.integers(500, size=len(part))] + noise
         del written
         pool = np.load(path, mmap_mode="r")
-        before, peak, done = anonymous_mib(), [0.0], threading.Event()
-
-        def watch():
-            while not done.wait(0.02):
-                peak[0] = max(peak[0], anonymous_mib())
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        start = time.perf_counter()
-        sampler = CoreSetSampler(budget).fit(pool)
-        seconds = time.perf_counter() - start
-        done.set()
-        watcher.join()
+        measured: dict = {}
+        with peak_memory(measured):
+            sampler = CoreSetSampler(budget).fit(pool)
     print(
-        f"Core-set on a {n_rows} × 512 float16 memmap, budget {budget}: {seconds:.1f} s, radius {sampler.radius_:.4f}, "
-        f"peak {peak[0] - before:.0f} MiB above what was there; {describe_machine()}"
+        f"Core-set on a {n_rows} × 512 float16 memmap, budget {budget}: {measured['seconds']:.1f} s, "
+        f"radius {sampler.radius_:.4f}, peak {measured['mib']:.0f} MiB above what was there; {describe_machine()}"
     )
 
 

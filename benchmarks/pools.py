@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import brentq
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,61 @@ def generated_pool(n: int = 20_000, d: int = 128, n_classes: int = 10, n_test: i
     return LabeledPool("generated", X[:n], y[:n], X[n:], y[n:])
 
 
-def imagenet_sized_pool(path: Path, d: int, n: int = 1_281_167, n_classes: int = 1_000) -> np.ndarray:
-    """A float16 memmap of ImageNet's size with uneven classes, generated at `path` unless it is there already."""
+def imagenet_sized_pool(
+    path: Path, d: int, n: int = 1_281_167, n_classes: int = 1_000, class_sizes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give a pool of ImageNet's size, X a float16 memmap and y int64, generated at `path` unless it is there already.
+
+    Classes are uneven, or of `class_sizes`. y lies beside X in a file of its own.
+    """
+    labels_path = path.with_name(f"{path.stem}_labels.npy")
     if path.exists():
-        return np.load(path, mmap_mode="r")
+        X = np.load(path, mmap_mode="r")
+        if X.shape != (n, d) or not labels_path.exists():
+            raise SystemExit(f"{path} holds {X.shape} and not ({n}, {d}), or {labels_path} is missing; remove it.")
+        return X, np.load(labels_path)
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.full(n_classes, 2.0))
     modes = rng.normal(size=(n_classes, 4, d)).astype(np.float32)
     modes[:, 1:] = modes[:, :1] + 0.7 * modes[:, 1:]
+    if class_sizes is None:
+        y = rng.choice(n_classes, size=n, p=shares)
+    else:
+        y = rng.permutation(np.repeat(np.arange(n_classes), class_sizes))
+    np.save(labels_path, y)
     unfinished = path.with_name(path.name + ".part")
     X = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=(n, d))
     for start in range(0, n, 65_536):
-        rows = min(65_536, n - start)
-        centers = modes[rng.choice(n_classes, size=rows, p=shares), rng.integers(4, size=rows)]
-        X[start : start + rows] = centers + 1.2 * rng.standard_normal((rows, d), dtype=np.float32)
+        classes = y[start : start + 65_536]
+        centers = modes[classes, rng.integers(4, size=len(classes))]
+        X[start : start + 65_536] = centers + 1.2 * rng.standard_normal((len(classes), d), dtype=np.float32)
     X.flush()
     unfinished.rename(path)
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r"), y
+
+
+def long_tailed_sizes(n: int = 115_846, n_classes: int = 1_000, largest: int = 1_280, smallest: int = 5) -> np.ndarray:
+    """Give the sizes of n_classes classes, descending from `largest` to `smallest`, that sum to n: ImageNet-LT's.
+
+    Sizes are ``largest · (smallest / largest)^(t^p)`` for t from 0 to 1, p such that they sum to n.
+    """
+    lowest, highest = largest + (n_classes - 1) * smallest, (n_classes - 1) * largest + smallest
+    if not lowest < n < highest:
+        raise ValueError(
+            f"{n_classes} classes of {largest} down to {smallest} rows hold more than {lowest} and fewer than "
+            f"{highest} rows; found n={n}."
+        )
+    t = np.linspace(0, 1, n_classes)
+
+    def real_sizes(log_power):
+        return largest * (smallest / largest) ** (t ** np.exp(log_power))
+
+    sizes = real_sizes(brentq(lambda log_power: real_sizes(log_power).sum() - n, -30, 30))
+    rounded = np.floor(sizes).astype(np.int64)
+    rounded[[0, -1]] = largest, smallest
+    inner_by_fraction = 1 + np.argsort(-(sizes - rounded)[1:-1], kind="stable")
+    rounded[inner_by_fraction[: n - rounded.sum()]] += 1
+    return rounded
 
 
 def describe_machine() -> str:

@@ -1,20 +1,12 @@
-"""Displays show what they were given and change nothing."""
+"""A line and a band a sampler, as the curve has them."""
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from skal.evaluation import budget_curve
-from skal.plotting import BudgetCurveDisplay, PickedImagesDisplay
+from skal.plotting import BudgetCurveDisplay
 from skal.samplers import KMeansSampler, RandomSampler
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    matplotlib.pyplot.close("all")
 
 
 @pytest.fixture
@@ -35,7 +27,7 @@ def test_a_line_and_a_band_for_each_sampler(curve):
 
 
 def test_an_axes_of_the_users_is_drawn_on(curve):
-    _, ax = matplotlib.pyplot.subplots()
+    _, ax = plt.subplots()
     display = BudgetCurveDisplay.from_curve(curve, "coverage", ax=ax)
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
@@ -50,13 +42,3 @@ def test_one_seed_has_no_band(blobs):
 def test_a_measure_that_is_not_there(curve):
     with pytest.raises(ValueError, match="it has coverage"):
         BudgetCurveDisplay.from_curve(curve, "NN")
-
-
-def test_picked_images_in_the_order_of_the_picks(rng):
-    images, before = rng.random((20, 4, 4)), None
-    before = images.copy()
-    display = PickedImagesDisplay.from_indices(images, [7, 3, 11], titles=np.arange(20), n_columns=2)
-    assert [ax.get_title() for ax in display.axes_.flat] == ["7", "3", "11", ""]
-    for shown, index in zip(display.images_, [7, 3, 11], strict=True):
-        np.testing.assert_array_equal(shown.get_array(), images[index])
-    np.testing.assert_array_equal(images, before)

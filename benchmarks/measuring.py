@@ -1,0 +1,37 @@
+"""What a piece of work takes: seconds, and memory that is not mapped from a file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def status_mib(field: str) -> float:
+    """A figure of this process in MiB: "RssAnon" now, or "VmHWM", the peak with mapped files (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(fields[field].split()[0]) / 2**10
+
+
+@contextmanager
+def peak_memory(result: dict) -> Iterator[None]:
+    """Put into `result` the "seconds" of the block and the peak "mib" above what was there, less mapped files."""
+    start_mib, peak, ended = status_mib("RssAnon"), [0.0], threading.Event()
+
+    def watch():
+        while not ended.wait(0.01):
+            peak[0] = max(peak[0], status_mib("RssAnon"))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        result["seconds"] = time.perf_counter() - start
+        ended.set()
+        watcher.join()
+    result["mib"] = max(0.0, max(peak[0], status_mib("RssAnon")) - start_mib)

@@ -1,0 +1,71 @@
+"""The images that were picked."""
+
+from __future__ import annotations
+
+from skal.plotting._pyplot import pyplot
+
+__all__ = ["PickedImagesDisplay"]
+
+
+class PickedImagesDisplay:
+    """The images a sampler picked, in the order of the picks.
+
+    Parameters
+    ----------
+    images : array-like of shape (n_picks, h, w) or (n_picks, h, w, 3)
+    titles : sequence of str, default=None
+        One an image.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+    axes_ : ndarray of Axes
+        One an image, and empty ones that fill the last line.
+    images_ : list of AxesImage
+    """
+
+    def __init__(self, images, titles=None):
+        self.images = images
+        self.titles = titles
+
+    @classmethod
+    def from_indices(cls, images, indices, *, titles=None, n_columns=10):
+        """Draw the images at `indices`.
+
+        Parameters
+        ----------
+        images : array-like of shape (n, h, w) or (n, h, w, 3)
+            The whole pool.
+        indices : array-like of int of shape (n_picks,)
+        titles : array-like of shape (n,), default=None
+            Of the whole pool, such as its labels.
+        n_columns : int, default=10
+
+        Returns
+        -------
+        PickedImagesDisplay
+        """
+        picked_titles = None if titles is None else [str(titles[index]) for index in indices]
+        return cls([images[index] for index in indices], picked_titles).plot(n_columns=n_columns)
+
+    def plot(self, *, n_columns=10):
+        """Draw a new figure, `n_columns` images a line, and return the display."""
+        n_columns = min(n_columns, len(self.images))
+        n_lines = -(-len(self.images) // n_columns)
+        line_height = 0.8 if self.titles is None else 1.0
+        figure, axes = pyplot().subplots(
+            n_lines,
+            n_columns,
+            figsize=(0.8 * n_columns, line_height * n_lines + 0.4),
+            squeeze=False,
+            layout="constrained",
+        )
+        self.images_ = []
+        for position, ax in enumerate(axes.flat):
+            ax.set_axis_off()
+            if position < len(self.images):
+                self.images_.append(ax.imshow(self.images[position], cmap="gray_r"))
+                if self.titles is not None:
+                    ax.set_title(self.titles[position], fontsize=9, pad=2)
+        self.figure_, self.axes_ = figure, axes
+        return self
