@@ -10,8 +10,8 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "_core", "_validation", "base", "features", "datasets", "classifiers", "samplers", "low_budget", "evaluation",
-    "plotting", "_demo", "cli", "__main__",
+    "_core", "_image_files", "_validation", "base", "features", "datasets", "classifiers", "samplers", "low_budget",
+    "evaluation", "plotting", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from skal._image_files import IMAGE_SUFFIXES, list_folder, list_images
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike
 
 __all__ = ["list_class_folders", "load_flat_folder", "load_image_folder", "read_class_folders"]
-
-IMAGE_SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
-    ".tiff", ".webp",
-)  # fmt: skip
 
 
 def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageCollection:
@@ -115,7 +110,7 @@ def load_flat_folder(root: PathLike, *, split: str | None = None, recursive: boo
     ['1.jpg', '2.jpg']
     """
     folder = _existing_folder(root, split)
-    images = _walk(folder, recursive)
+    images = list_images(folder, recursive)
     if not images:
         hint = "" if recursive else " itself; recursive=True looks in the folders inside, too"
         raise FileNotFoundError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}.")
@@ -124,7 +119,7 @@ def load_flat_folder(root: PathLike, *, split: str | None = None, recursive: boo
 
 def read_class_folders(folder: Path, split: str) -> ImageCollection:
     """List ``folder/<class>/…/<image>``, classes in sorted order."""
-    class_folders, beside = _list_folder(folder)
+    class_folders, beside = list_folder(folder)
     if not class_folders:
         raise FileNotFoundError(
             f"{folder} holds no folder a class ({len(beside)} images lie in it directly); expected "
@@ -138,7 +133,7 @@ def read_class_folders(folder: Path, split: str) -> ImageCollection:
     images: list[Path] = []
     counts = []
     for class_folder in class_folders:
-        images_of_class = _walk(class_folder, recursive=True)
+        images_of_class = list_images(class_folder, recursive=True)
         if not images_of_class:
             raise ValueError(f"{class_folder} holds no image; fill the folder of that class or remove it.")
         images += images_of_class
@@ -149,34 +144,7 @@ def read_class_folders(folder: Path, split: str) -> ImageCollection:
 
 def list_class_folders(folder: Path) -> list[Path]:
     """List the folders directly in a folder, sorted by name."""
-    return _list_folder(folder)[0]
-
-
-def _walk(folder: Path, recursive: bool, above: frozenset[str] = frozenset()) -> list[Path]:
-    """The images in a folder, sorted by the parts of their paths."""
-    real = os.path.realpath(folder)
-    if real in above:
-        raise ValueError(f"{folder} is a link that leads back into {real}, which it lies in; remove the link.")
-    folders, images = _list_folder(folder)
-    if not recursive or not folders:
-        return images
-    for inner in folders:
-        images += _walk(inner, recursive, above | {real})
-    return sorted(images)
-
-
-def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the images directly in a folder, each sorted by name."""
-    folders, images = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                folders.append(entry.name)
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                images.append(entry.name)
-    return [folder / name for name in sorted(folders)], [folder / name for name in sorted(images)]
+    return list_folder(folder)[0]
 
 
 def _existing_folder(root: PathLike, split: str | None) -> Path:

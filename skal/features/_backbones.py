@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from skal.features._checkpoints import load_backbone_weights
-from skal.features._images import IMAGENET
+from skal.features._images import IMAGENET, without_addresses
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, resnet
 
 __all__ = ["ExpectedInput", "describe", "expected_input", "load", "prepare", "refuse_unknown", "weights_sha256"]
@@ -110,7 +110,7 @@ def describe(backbone: str | nn.Module) -> str:
     """What a manifest calls the backbone; of a module its class and a hash of its structure."""
     if isinstance(backbone, str):
         return backbone
-    structure = sha256(repr(backbone).encode()).hexdigest()[:16]
+    structure = sha256(without_addresses(repr(backbone)).encode()).hexdigest()[:16]
     return f"{type(backbone).__module__}.{type(backbone).__qualname__} {structure}"
 
 

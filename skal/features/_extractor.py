@@ -58,7 +58,8 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Images a step.
     num_workers : int, default=None
         Processes that read files. None means as many as torch has threads, eight at the most; where processes cannot
-        be forked, or there are less than two batches, 0. Arrays need none.
+        be forked, or there are less than two batches, 0. Arrays need none. A Dataset has none unless they are asked
+        for, as one that holds an open file must not be shared by processes.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     autocast : {"auto", "float16", "bfloat16"} or None, default="auto"
@@ -104,9 +105,10 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     `weights` by path. ``on_error="skip"`` gives fewer rows than images, so that a y beside them must be indexed by
     `valid_indices_`.
 
-    A job with `output` is known by the paths, sizes and times of its files (by the values of an array, by length
-    and 16 items of a Dataset), by the backbone, a hash of its weights, the transform, `batch_size`, `dtype`,
-    `normalize`, and the device's type. On a CUDA device a resumed file may differ in the last bits.
+    A job with `output` is known by the paths of its files and the sizes and times of those it has read (by the values
+    of an array, by length and 16 items of a Dataset), by the backbone, a hash of its weights, the transform,
+    `batch_size`, `dtype`, `normalize`, `autocast`, and the device's type. On a CUDA device a resumed file may differ
+    in the last bits.
 
     Time: a pass of the images through the backbone. Memory: the backbone, the activations of a batch, a few batches
     of pixels for each worker, and the embeddings, unless `output` is given.
@@ -238,12 +240,14 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self._resolve_seed()
         model = _backbones.load(self.backbone, self.weights, self.seed_, self.image_size)
         with self._sink(images, preparation, model) as sink, full_float32(), torch.inference_mode():
+            sink.refuse_changed_files(images.marks(0, sink.n_read))
             self._refuse(sink.refused)
             model = _backbones.prepare(model, self.device_, self._memory_format())
             with ImageProgress(len(images), sink.n_read, self.verbose) as progress:
                 for batch, outputs in self._outputs(images, preparation, model, sink.n_read):
                     self._refuse(batch.refused)
-                    sink.append(self._as_embeddings(outputs, images, batch), batch.stop, batch.refused)
+                    marks = images.marks(batch.start, batch.stop)
+                    sink.append(self._as_embeddings(outputs, images, batch), batch.stop, batch.refused, marks)
                     progress.advance(batch.stop)
             if len(sink.refused) == len(images):
                 raise ValueError(f"None of the {len(images)} images can be read; the first: {sink.refused[0]}")
@@ -297,13 +301,14 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
                     "function resize, or leave one of them out."
                 )
             return Preparation(custom=self.image_transform)
+        image_size = None if self.image_size is None else int(self.image_size)
         expected = _backbones.expected_input(self.backbone)
         if self.image_transform in _NATIVE_VALUES:
             mean, std = _NATIVE_VALUES[self.image_transform]
-            return Preparation(self.image_size, self.image_size, mean, std, expected.bicubic)
+            return Preparation(image_size, image_size, mean, std, expected.bicubic)
         if self.image_transform == "imagenet":
             expected = _backbones.ExpectedInput(expected.size, expected.is_size_fixed)
-        crop = self.image_size
+        crop = image_size
         if crop is None and (are_files or expected.is_size_fixed):
             crop = expected.size
         resize = round(crop / expected.crop_share) if are_files else crop

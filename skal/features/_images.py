@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import pickle
 import re
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,17 +23,29 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-__all__ = ["CIFAR10", "CIFAR100", "IMAGENET", "Batch", "Preparation", "open_images", "read_batches"]
+from skal._image_files import IMAGE_SUFFIXES, list_images
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "IMAGENET",
+    "MARKS",
+    "Batch",
+    "Preparation",
+    "open_images",
+    "read_batches",
+    "without_addresses",
+]
 
 # Mean and standard deviation of the red, green and blue values, from 0 to 1.
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CIFAR100 = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
 
-_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"}
-    | {".webp", ".avif"}
-)
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
+_ERRNOS_OF_THE_PATH = (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+_SECONDS_BETWEEN_LOOKS_AT_THE_PARENT = 0.5
+MARKS = 2**64
 _HASHED_BYTES = 2**26
 _SAMPLED_ITEMS = 16
 
@@ -50,9 +67,7 @@ class Preparation:
     def describe(self) -> dict[str, Any]:
         """What a manifest says of it."""
         if self.custom is not None:
-            name = getattr(self.custom, "__qualname__", None)
-            text = f"{self.custom.__module__}.{name}" if name else repr(self.custom)
-            return {"custom": re.sub(r" at 0x[0-9a-f]+", "", text)}
+            return {"custom": _describe_function(self.custom)}
         return {
             "resize": self.resize,
             "crop": self.crop,
@@ -90,6 +105,27 @@ class Preparation:
         return batch[:, :, top : top + crop, left : left + crop]
 
 
+def without_addresses(text: str) -> str:
+    """The same text in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+def _describe_function(function: Callable[..., Any]) -> str:
+    """Its name, and a hash of its code, defaults and closure, or of an object's pickled state."""
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]  # type: ignore[attr-defined]
+        parts = (code.co_code, code.co_names, code.co_consts, function.__defaults__, cells)  # type: ignore[attr-defined]
+        state = without_addresses(repr(parts)).encode()
+    else:
+        try:
+            state = pickle.dumps(function)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            state = without_addresses(repr(function)).encode()
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{function.__module__}.{name} {sha256(state).hexdigest()[:16]}"
+
+
 @dataclass
 class Batch:
     """What was read of rows `start` to `stop`: the good images, and why the others are not there."""
@@ -120,7 +156,10 @@ class ArrayImages:
         from PIL import Image
 
         rows = enumerate(images.squeeze(3) if images.shape[3] == 1 else images, start)
-        prepared = {row: _transformed(self._custom, Image.fromarray(image), self.name_of(row)) for row, image in rows}
+        prepared = {
+            row: _transformed(self._custom, Image.fromarray(image).convert("RGB"), self.name_of(row))
+            for row, image in rows
+        }
         return Batch(start, stop, _stacked(prepared, self.name_of))
 
     def name_of(self, row: int) -> str:
@@ -132,6 +171,9 @@ class ArrayImages:
         for start in range(0, len(self), rows):
             digest.update(np.ascontiguousarray(self._images[start : start + rows]).data)
         return {"kind": "array", "count": len(self), "sha256": digest.hexdigest()}
+
+    def marks(self, start: int, stop: int) -> int:
+        return 0
 
 
 class FileImages:
@@ -168,13 +210,12 @@ class FileImages:
     def fingerprint(self) -> dict[str, Any]:
         digest = sha256()
         for path in self._paths:
-            try:
-                status = path.stat()
-                facts = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
-                facts = "missing"
-            digest.update(f"{path}\0{facts}\0".encode(errors="surrogateescape"))
-        return {"kind": "files", "count": len(self), "sha256": digest.hexdigest()}
+            digest.update(f"{path}\0".encode(errors="surrogateescape"))
+        return {"kind": "files", "count": len(self), "paths_sha256": digest.hexdigest()}
+
+    def marks(self, start: int, stop: int) -> int:
+        """A number that changes when one of these files is replaced; those of parts add up to that of the whole."""
+        return sum(_mark(row, self._paths[row]) for row in range(start, stop)) % MARKS
 
 
 class DatasetImages:
@@ -194,6 +235,7 @@ class DatasetImages:
             try:
                 item = self._dataset[row]
             except Exception as error:  # a Dataset may raise anything for a bad image
+                _raise_what_passes(error)
                 refused[row] = f"{self.name_of(row)}: {type(error).__name__}: {error}"
                 continue
             good[row] = self._tensor(item, row)
@@ -214,10 +256,23 @@ class DatasetImages:
 
     def fingerprint(self) -> dict[str, Any]:
         digest = sha256(type(self._dataset).__qualname__.encode())
-        for row in np.unique(np.linspace(0, len(self) - 1, _SAMPLED_ITEMS).round().astype(int)).tolist():
-            images = self.read(row, row + 1).images
-            digest.update(b"refused" if images is None else images.tobytes())
+        sampled = np.unique(np.linspace(0, len(self) - 1, _SAMPLED_ITEMS).round().astype(int)).tolist()
+        # In a process of its own where there may be others: a file that is opened here would be shared with them.
+        for batch in _read_borders(self, [(row, row + 1) for row in sampled], 1 if _may_fork() else 0):
+            digest.update(b"refused" if batch.images is None else batch.images.tobytes())
         return {"kind": "Dataset", "count": len(self), "sha256": digest.hexdigest()}
+
+    def marks(self, start: int, stop: int) -> int:
+        return 0
+
+
+def _mark(row: int, path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    facts = f"{row} {status.st_size} {status.st_mtime_ns}"
+    return int.from_bytes(sha256(facts.encode()).digest()[:8], "little")
 
 
 Images = ArrayImages | FileImages | DatasetImages
@@ -291,11 +346,10 @@ def images_in_folder(folder: Path) -> list[Path]:
         raise FileNotFoundError(f"{folder}: there is no such folder of images.")
     if not folder.is_dir():
         raise ValueError(f"{folder} is one file; pass a folder, or a list of paths.")
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    found = [path for path in below if not any(part.startswith(".") for part in path.parts)]
+    found = list_images(folder, recursive=True)
     if not found:
-        raise ValueError(f"{folder} holds no images, that is no files named {', '.join(sorted(_SUFFIXES))}.")
-    return [folder / path for path in sorted(found, key=lambda path: path.parts)]
+        raise ValueError(f"{folder} holds no images, that is no files named {', '.join(IMAGE_SUFFIXES)}.")
+    return found
 
 
 class UnreadableImage(ValueError):
@@ -313,11 +367,27 @@ def decode(path: Path) -> Any:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 image.load()
                 return _upright_rgb(image)
         except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+            _raise_what_passes(error)
             raise UnreadableImage(f"{path}: {_reason(error)}") from error
+
+
+def _formats() -> list[str]:
+    """What Pillow may take a file for: never a format, such as EPS, that another program would have to read."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _raise_what_passes(error: Exception) -> None:
+    """Raise again what is no fault of the image: too little memory, too many open files, a share that is away."""
+    is_system_error = isinstance(error, OSError) and error.errno not in _ERRNOS_OF_THE_PATH
+    if isinstance(error, MemoryError) or is_system_error:
+        raise error
 
 
 def _reason(error: Exception) -> str:
@@ -337,7 +407,8 @@ def _reason(error: Exception) -> str:
 def _upright_rgb(image: Any) -> Any:
     from PIL import Image, ImageOps
 
-    image = ImageOps.exif_transpose(image)
+    with suppress(Exception):  # a damaged tag: the pixels are as good as they are
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         image = Image.fromarray(_eight_bits(image))
     if image.mode == "P":
@@ -417,12 +488,32 @@ def read_batches(images: Images, batch_size: int, n_workers: int | None, start: 
     """
     borders = [(first, min(first + batch_size, len(images))) for first in range(start, len(images), batch_size)]
     n_workers = _resolve_workers(n_workers, images, len(borders))
+    return _read_borders(images, borders, n_workers)
+
+
+def _read_borders(images: Images, borders: list[tuple[int, int]], n_workers: int) -> Iterator[Batch]:
     if n_workers == 0:
         return (images.read(*border) for border in borders)
     loader = DataLoader(
-        _BatchesByBorder(images, borders), batch_size=None, num_workers=n_workers, collate_fn=_unchanged
+        _BatchesByBorder(images, borders),
+        batch_size=None,
+        num_workers=n_workers,
+        collate_fn=_unchanged,
+        worker_init_fn=_end_with_parent,
     )
     return iter(loader)
+
+
+def _end_with_parent(worker: int) -> None:
+    """End this process soon after its parent, whatever it waits for: a pipe that its siblings hold open, say."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS_AT_THE_PARENT)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _BatchesByBorder(Dataset):
@@ -447,8 +538,12 @@ def _resolve_workers(n_workers: int | None, images: Images, n_batches: int) -> i
         return 0
     if n_workers is not None:
         return n_workers
-    # Elsewhere than under fork each worker imports torch anew, and a script without a __main__ guard would break.
-    starts_cheaply = multiprocessing.get_all_start_methods()[0] == "fork"
-    if n_batches < 2 or not starts_cheaply or multiprocessing.current_process().daemon:
+    if isinstance(images, DatasetImages) or n_batches < 2 or not _may_fork():
         return 0
     return min(8, n_batches, torch.get_num_threads())
+
+
+def _may_fork() -> bool:
+    """Elsewhere each worker would import torch anew, and a script without a __main__ guard break."""
+    method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    return method == "fork" and not multiprocessing.current_process().daemon

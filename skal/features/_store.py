@@ -5,35 +5,33 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-__all__ = ["EmbeddingFile", "EmbeddingSink", "EmbeddingsInMemory"]
+from skal.features._images import MARKS
+
+__all__ = ["EmbeddingFile", "EmbeddingsInMemory"]
 
 # A checkpoint waits for the disk; this much work may have to be done again.
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
-# The reading processes of a job that was killed share its lock, and notice its end within five seconds.
+# The reading processes of a job that was killed share its lock for a moment, until they notice its end.
 SECONDS_TO_WAIT_FOR_THE_LOCK = 10.0
 
 _FORMAT = 1
+_MANIFEST_KEYS = ("identity", "n_features", "n_read", "n_written", "marks", "refused")
 
 
-class EmbeddingSink(Protocol):
-    """Takes the embeddings of consecutive batches, of rows that could be read; `n_read` counts all rows."""
+class _Progress(NamedTuple):
+    """How many images were read, what marked their files, and which of them gave no row and why."""
 
-    n_read: int
-    refused: dict[int, str]
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str]) -> None: ...
-
-    def finish(self) -> np.ndarray: ...
+    n_read: int = 0
+    marks: int = 0
+    refused: Mapping[int, str] = MappingProxyType({})
 
 
 class EmbeddingsInMemory:
@@ -53,7 +51,7 @@ class EmbeddingsInMemory:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str]) -> None:
+    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str], marks: int) -> None:
         if embeddings is not None:
             if self._n_written == 0:
                 self._embeddings = np.empty((self._n_images, embeddings.shape[1]), dtype=self._dtype)
@@ -62,6 +60,9 @@ class EmbeddingsInMemory:
             self._n_written = stop
         self.n_read = n_read
         self.refused.update(refused)
+
+    def refuse_changed_files(self, marks: int) -> None:
+        pass
 
     def finish(self) -> np.ndarray:
         return self._embeddings[: self._n_written]
@@ -95,8 +96,7 @@ class EmbeddingFile:
             raise ValueError(f"output={str(path)!r} must end in .npy.")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"output={str(path)!r}: there is no folder {path.parent}.")
-        self.n_read = 0
-        self.refused: dict[int, str] = {}
+        self._progress = _Progress()
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._manifest = path.with_name(path.name + ".json")
@@ -104,10 +104,21 @@ class EmbeddingFile:
         self._dtype = np.dtype(dtype)
         self._identity = identity
         self._n_features: int | None = None
-        self._n_written = 0
         self._file: Any = None
         self._offset = 0
         self._last_checkpoint = time.monotonic()
+
+    @property
+    def n_read(self) -> int:
+        return self._progress.n_read
+
+    @property
+    def refused(self) -> Mapping[int, str]:
+        return self._progress.refused
+
+    @property
+    def _n_written(self) -> int:
+        return self._progress.n_read - len(self._progress.refused)
 
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
@@ -134,17 +145,26 @@ class EmbeddingFile:
         finally:
             self._lock.release()
 
-    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str]) -> None:
+    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str], marks: int) -> None:
         if embeddings is not None:
             if self._n_features is None:
                 self._create(embeddings.shape[1])
             self._file.seek(self._offset + self._n_written * self._row_bytes)
             self._file.write(np.ascontiguousarray(embeddings, dtype=self._dtype).data)
-            self._n_written += len(embeddings)
-        self.n_read = n_read
-        self.refused.update(refused)
+        # At once, so that an interruption finds all of it done or none.
+        self._progress = _Progress(
+            n_read, (self._progress.marks + marks) % MARKS, {**self._progress.refused, **refused}
+        )
         if self._file is not None and time.monotonic() - self._last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS:
             self._checkpoint()
+
+    def refuse_changed_files(self, marks: int) -> None:
+        """Raise where the files read so far are not marked now as they were when they were read."""
+        if marks != self._progress.marks:
+            raise ValueError(
+                f"{self._path} holds embeddings of files whose sizes or times have changed since; choose another "
+                f"output, or remove it and {self._manifest.name}."
+            )
 
     def finish(self) -> np.ndarray:
         """Close the file at its last row, give it its name, and map it."""
@@ -171,9 +191,10 @@ class EmbeddingFile:
         manifest = self._read_manifest()
         self._refuse_another_job(manifest)
         self._n_features = int(manifest["n_features"])
-        self._n_written = int(manifest["n_written"])
-        self.n_read = int(manifest["n_read"])
-        self.refused = {int(row): reason for row, reason in manifest["refused"].items()}
+        refused = {int(row): reason for row, reason in manifest["refused"].items()}
+        self._progress = _Progress(int(manifest["n_read"]), int(manifest["marks"]), refused)
+        if self._n_written != manifest["n_written"]:
+            raise ValueError(f"{self._manifest} contradicts itself; remove it and {self._path} to start again.")
         self._offset = len(self._header(self._n_images))
         self._check_size()
         if self._part.exists():
@@ -194,7 +215,7 @@ class EmbeddingFile:
         try:
             manifest = json.loads(self._manifest.read_text())
             if manifest["format"] == _FORMAT:
-                return manifest
+                return {key: manifest[key] for key in _MANIFEST_KEYS}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self._manifest} is damaged; remove it and {self._path} to start again.") from error
         raise ValueError(f"{self._manifest} is of format {manifest['format']}; this version reads {_FORMAT}.")
@@ -214,6 +235,9 @@ class EmbeddingFile:
 
     def _create(self, n_features: int) -> None:
         self._n_features = n_features
+        if self._manifest.exists():  # of a job whose rows are gone: it says nothing about this one's
+            self._manifest.unlink()
+            _folder_to_disk(self._manifest.parent)
         self._file = self._part.open("w+b")
         header = self._header(self._n_images)
         self._offset = len(header)
@@ -243,8 +267,9 @@ class EmbeddingFile:
             "n_features": self._n_features,
             "n_read": self.n_read,
             "n_written": self._n_written,
+            "marks": self._progress.marks,
             "n_images": self._n_images,
-            "refused": self.refused,
+            "refused": dict(self.refused),
         }
         unfinished = self._manifest.with_name(self._manifest.name + ".new")
         with unfinished.open("w") as file:

@@ -1,6 +1,8 @@
 """Reading and preparing images: every odd kind of file, and the geometry beside a plain oracle."""
 
+import os
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 
 from skal.features import TorchFeatureExtractor
 from skal.features._images import (
+    MARKS,
     ArrayImages,
     FileImages,
     Preparation,
@@ -260,13 +263,18 @@ def test_images_of_several_sizes_need_a_size(files, backbone):
 
 
 def test_a_file_that_changed_has_another_fingerprint(files):
-    before = FileImages(files, Preparation()).fingerprint()
-    assert FileImages(files, Preparation()).fingerprint() == before
+    images = FileImages(files, Preparation())
+    before, marks = images.fingerprint(), images.marks(0, 23)
     assert FileImages(files[::-1], Preparation()).fingerprint() != before
+    assert (images.marks(0, 7) + images.marks(7, 23)) % MARKS == marks
+    assert FileImages(files[::-1], Preparation()).marks(0, 23) != marks
     Image.new("RGB", (5, 4)).save(files[3])
-    assert FileImages(files, Preparation()).fingerprint() != before
+    assert images.fingerprint() == before
+    assert images.marks(0, 23) != marks
+    assert images.marks(4, 23) == FileImages(files, Preparation()).marks(4, 23)
+    marks = images.marks(0, 23)
     files[3].unlink()
-    assert FileImages(files, Preparation()).fingerprint() != before
+    assert images.marks(0, 23) != marks
 
 
 def test_an_array_that_changed_has_another_fingerprint(arrays):
@@ -274,3 +282,62 @@ def test_an_array_that_changed_has_another_fingerprint(arrays):
     assert ArrayImages(np.asfortranarray(arrays), Preparation()).fingerprint() == before
     arrays[-1, -1, -1, -1] ^= 1
     assert ArrayImages(arrays, Preparation()).fingerprint() != before
+
+
+def test_no_other_program_is_started_for_a_file(tmp_path, monkeypatch):
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "a.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(UnreadableImage, match=r"a\.jpg: not an image"):
+        decode(tmp_path / "a.jpg")
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+def test_what_will_pass_is_not_called_a_bad_image(error, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(type(error)) as raised:
+        decode(tmp_path / "a.png")
+    assert not isinstance(raised.value, UnreadableImage)
+
+
+def test_linked_folders_are_walked_and_folders_are_no_images(tmp_path):
+    for name in ("elsewhere/b.png", "images/a.png", "images/x.png/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "images" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = images_in_folder(tmp_path / "images")
+    assert [str(path.relative_to(tmp_path / "images")) for path in found] == ["a.png", "linked/b.png", "x.png/c.png"]
+
+
+def scaled(image, by, offset=0.0):
+    return by * torch.as_tensor(np.array(image)).permute(2, 0, 1) + offset
+
+
+class Scaling:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, image):
+        return scaled(image, self.by)
+
+
+def closure(by):
+    return lambda image: scaled(image, by)
+
+
+@pytest.mark.parametrize("make", [closure, Scaling, lambda by: partial(scaled, by=by)])
+def test_a_transform_is_known_by_what_it_does(make):
+    one, same, other = (Preparation(custom=make(by)).describe() for by in (1, 1, 3))
+    assert one == same != other
+
+
+def test_a_grey_array_is_rgb_for_a_transform_too(rng):
+    images = rng.integers(0, 256, size=(3, 4, 4), dtype=np.uint8)
+    batch = ArrayImages(images, Preparation(custom=Scaling(1.0))).read(0, 3)
+    np.testing.assert_array_equal(batch.images, np.repeat(images[:, None], 3, axis=1))

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 
 from skal.features import TorchFeatureExtractor, _store
+from skal.features._images import FileImages, Preparation, read_batches
 
 JOB = Path(__file__).with_name("killed_job.py")
 
@@ -154,10 +156,69 @@ def test_other_weights_are_refused(tmp_path, rng):
 
 def test_files_that_changed_are_refused(files, tmp_path):
     output = tmp_path / "embeddings.npy"
-    interrupted(output, files, 3)
-    Image.new("RGB", (9, 9)).save(files[20])
-    with pytest.raises(ValueError, match=r"(?s)What differs:\nimages: "):
+    assert interrupted(output, files, 3)["n_read"] == 12
+    Image.new("RGB", (9, 9)).save(files[11])
+    with pytest.raises(ValueError, match="whose sizes or times have changed since"):
         extractor(output).transform(files)
+
+
+def test_a_file_may_be_repaired_before_it_is_read(files, tmp_path):
+    output, whole = tmp_path / "embeddings.npy", files[20].read_bytes()
+    files[20].write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=files[20].name):
+        extractor(output).transform(files)
+    files[20].write_bytes(whole)
+    resumed = extractor(output, stop_at=3)  # three batches are left, so the fourth is never reached
+    np.testing.assert_array_equal(resumed.transform(files), extractor(None).transform(files))
+
+
+def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tmp_path):
+    Image.new("RGB", (1, 1)).save(files[9], format="BMP")
+    files[9].write_bytes(files[9].read_bytes()[:20])
+    expected = extractor(None, on_error="skip")
+    with pytest.warns(UserWarning, match="1 of 23 images were left out"):
+        embeddings = expected.transform(files)
+    code, n_lines = _store.EmbeddingFile.append.__code__, 0
+    for at in range(100):
+        output, seen = tmp_path / f"{at}.npy", [0]
+
+        def stop(frame, event, argument, at=at, seen=seen):
+            if frame.f_code is code and event == "line":
+                seen[0] += 1
+                if seen[0] == at + 1:
+                    raise KeyboardInterrupt
+            return stop
+
+        sys.settrace(stop)
+        try:
+            with pytest.warns(UserWarning, match="left out"):
+                extractor(output, on_error="skip").transform(files)
+            break
+        except KeyboardInterrupt:
+            n_lines += 1
+        finally:
+            sys.settrace(None)
+        resumed = extractor(output, on_error="skip")
+        with pytest.warns(UserWarning, match="left out"):
+            np.testing.assert_array_equal(resumed.transform(files), embeddings)
+        np.testing.assert_array_equal(resumed.valid_indices_, expected.valid_indices_)
+    assert n_lines > 20
+
+
+def test_a_manifest_whose_rows_are_gone_vouches_for_nothing(arrays, tmp_path, monkeypatch):
+    output = tmp_path / "embeddings.npy"
+    interrupted(output, arrays, 3)
+    Path(f"{output}.part").unlink()
+    stale = Path(f"{output}.json").read_text()
+    with pytest.raises(Interrupted):
+        extractor(output, 0, normalize=False).transform(arrays)
+    assert Path(f"{output}.json").read_text() == stale  # nothing was begun yet
+    monkeypatch.setattr(_store.EmbeddingFile, "_checkpoint", lambda self: None)  # as if killed before the first
+    with pytest.raises(Interrupted):
+        extractor(output, 2, normalize=False).transform(arrays)
+    monkeypatch.undo()
+    assert not Path(f"{output}.json").exists()
+    np.testing.assert_array_equal(extractor(output).transform(arrays), extractor(None).transform(arrays))
 
 
 def test_a_dataset_with_other_items_is_refused(tmp_path):
@@ -224,6 +285,40 @@ def test_a_job_killed_while_its_readers_read_can_be_run_again_at_once(files, tmp
     assert json.loads(Path(f"{output}.json").read_text())["n_read"] == 12
     embeddings = extractor(output).transform(files)
     np.testing.assert_array_equal(embeddings, extractor(None).transform(files))
+
+
+def read_for_ever(files, pids):
+    """Readers whose batches fill the pipe, because nobody takes them."""
+    images = FileImages([*files] * 40, Preparation(resize=64, crop=64))
+    batches = iter(read_batches(images, 40, 2, 0))
+    next(batches)
+    for child in multiprocessing.active_children():
+        pids.put(child.pid)
+    time.sleep(600)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_readers_end_with_the_job_they_read_for(files):
+    fork = multiprocessing.get_context("fork")
+    pids = fork.Queue()
+    job = fork.Process(target=read_for_ever, args=(files, pids))
+    job.start()
+    readers = [pids.get(timeout=60) for _ in range(2)]
+    time.sleep(1)
+    os.kill(job.pid, signal.SIGKILL)
+    job.join(60)
+    for _ in range(100):
+        if not any(is_running(reader) for reader in readers):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"readers {readers} outlive their job")
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
