@@ -15,8 +15,9 @@ from torch import Tensor, nn
 __all__ = ["load_backbone_weights"]
 
 _CONTAINERS = ("state_dict", "model")
-# Copies that trail the network that is trained: MoCo's encoder_k, BYOL's target_encoder and target_network.
-_TRAILING_COPIES = ("encoder_k", "target")
+# Copies that trail the network that is trained: MoCo's encoder_k, BYOL's target_encoder, target_network and target_net,
+# solo-learn's momentum_backbone.
+_TRAILING_COPIES = ("encoder_k", "target", "momentum")
 # Absent from checkpoints older than torch 0.4.1, and without effect in eval mode.
 _OPTIONAL = "num_batches_tracked"
 _LISTED_KEYS = 10
@@ -27,7 +28,8 @@ def load_backbone_weights(backbone: nn.Module, path: str | Path) -> None:
 
     The one prefix under which every tensor of the backbone is found is taken, so that bare names, ``module.``
     (CompRess), ``module.encoder_q.`` (MoCo), ``online_encoder.``, ``online_network.`` and ``backbone.`` (BYOL) all do.
-    What is not of the backbone (a last layer, a queue, a momentum copy) is left out.
+    Under several, the same tensors must be found. What is not of the backbone (a last layer, a queue, a momentum copy)
+    is left out.
 
     Raises
     ------
@@ -102,10 +104,10 @@ def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
     n_covered = Counter(prefix for name in tensors for prefix, rest in _splits(name) if rest in required)
     complete = [prefix for prefix, n in n_covered.items() if n == len(required)]
     chosen = [prefix for prefix in complete if not any(copy in prefix for copy in _TRAILING_COPIES)] or complete
-    if len(chosen) > 1:
+    if any(not _are_equal(tensors, chosen[0], prefix, required) for prefix in chosen[1:]):
         raise ValueError(
-            f"{path} holds this backbone more than once, under the prefixes {sorted(chosen)}; save the one you mean "
-            "by itself."
+            f"{path} holds different weights of this backbone, under the prefixes {sorted(chosen)}; save the one you "
+            "mean by itself."
         )
     if chosen:
         return chosen[0]
@@ -116,6 +118,10 @@ def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
         f"{f' under the prefix {best!r}' if best else ''}.\n"
         f"Missing: {_listing(required - own)}.\nUnexpected: {_listing(own - set(expected))}."
     )
+
+
+def _are_equal(tensors: Mapping[str, Tensor], prefix: str, other: str, names: Iterable[str]) -> bool:
+    return all(torch.equal(tensors[prefix + name], tensors[other + name]) for name in names)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:

@@ -75,6 +75,20 @@ LAYOUTS = {
         }
     },
     "BYOL, backbone": lambda state: {"state_dict": {**prefixed(state, "backbone."), **head("projector.", "0")}},
+    "BYOL, solo-learn": lambda state: {
+        "state_dict": {
+            **prefixed(state, "backbone."),
+            **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "momentum_backbone."),
+            **head("classifier.", n_out=10),
+        }
+    },
+    "BYOL, the online network under two names": lambda state: {
+        "state_dict": {
+            **prefixed(state, "backbone."),
+            **prefixed({name: tensor.clone() for name, tensor in state.items()}, "online_net.0."),
+            **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "target_net.0."),
+        }
+    },
     "BYOL, deeper": lambda state: {"state_dict": {"model": prefixed(state, "module.online_encoder.backbone.")}},
 }
 
@@ -149,8 +163,10 @@ def test_another_resnet_is_refused(saved, wanted, named, tmp_path):
         load_backbone_weights(resnet(wanted), tmp_path / "other.pth")
 
 
-def test_two_equally_good_networks_are_not_guessed_between(trained, tmp_path):
-    torch.save({**prefixed(trained, "student."), **prefixed(trained, "teacher.")}, tmp_path / "dino.pth")
+@pytest.mark.parametrize("changed", ["conv1.weight", "layer4.1.bn2.running_var"])
+def test_two_equally_good_networks_are_not_guessed_between(changed, trained, tmp_path):
+    teacher = {**trained, changed: trained[changed] + 1}
+    torch.save({**prefixed(trained, "student."), **prefixed(teacher, "teacher.")}, tmp_path / "dino.pth")
     with pytest.raises(ValueError, match=r"\['student\.', 'teacher\.'\]"):
         load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "dino.pth")
 
