@@ -63,7 +63,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Where to compute. "auto" takes a CUDA device where there is one.
     autocast : {"auto", "float16", "bfloat16"} or None, default="auto"
         The type that torch's autocast computes in. "auto" is float16 on CUDA and none on the CPU; "bfloat16" is
-        two to three times as fast on CPUs with AMX. None computes in float32.
+        faster on CPUs with AMX. None computes in float32.
     dtype : {"float32", "float16"}, default="float32"
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True
@@ -106,7 +106,8 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
 
     A job with `output` is known by the paths, sizes and times of its files (by the values of an array, by length
     and 16 items of a Dataset), by the backbone, a hash of its weights, the transform, `batch_size`, `dtype`,
-    `normalize`, and the device's type. On a CUDA device a resumed file may differ in the last bits.
+    `normalize`, the device's type, and the type that `autocast` comes to there. On a CUDA device a resumed
+    file may differ in the last bits.
 
     Time: a pass of the images through the backbone. Memory: the backbone, the activations of a batch, a few batches
     of pixels for each worker, and the embeddings, unless `output` is given.
