@@ -98,7 +98,8 @@ def restricted_kmeans(
     Returns
     -------
     KMeansResult
-        Centers are the means of their rows; a row's label need not be the nearest of all centers.
+        Centers are the means of their rows, that of an empty cluster a copy of the largest cluster's;
+        a row's label need not be the nearest of all centers.
         Memory beside pool and sketch: 60 bytes a row and five arrays of n_clusters × d.
     """
     small = Pool(sketch.coordinates, pool.device, tile_rows=tile_rows_of(sketch.coordinates.shape[1]))
@@ -116,7 +117,9 @@ def restricted_kmeans(
     ):
         descent = _Descent(space, labels, n_clusters, surroundings, n_looked_up)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
-    return _measure(pool, labels, descent.centers, n_done)
+    counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
+    centers = torch.where((counts > 0)[:, None], descent.centers, descent.centers[counts.argmax()])
+    return _measure(pool, labels, centers, n_done)
 
 
 def _first_centers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def load_aircraft(
         the dataset's lists.
     random_state : int, default=0
         Seeds the draw of ``val="sampled"``. The same int gives the same images everywhere: load "train"
-        and "val" with the same one.
+        and "val" with the same one. None and a RandomState are refused, for they would draw anew for
+        each split, and the two would overlap.
     check_sizes : bool, default=True
         Whether another number of images or classes than in Table 15 of the paper (or, with
         ``val="official"``, than published) is an error. False is for a subset on purpose.
@@ -64,8 +66,8 @@ def load_aircraft(
     FileNotFoundError
         If a list, or an image that it names, is missing: which, and how to get it.
     ValueError
-        If a line is not an image and one of the variants, or there is another number of images or
-        classes than expected.
+        If `random_state` is no int, a line is not an image and one of the variants, or there is another
+        number of images or classes than expected.
 
     References
     ----------
@@ -86,6 +88,11 @@ def load_aircraft(
     _SOURCE.check_split(split, _SPLITS)
     if val not in _N_IMAGES:
         raise ValueError(f"val={val!r} is none of 'sampled' and 'official'.")
+    if not isinstance(random_state, Integral):
+        raise ValueError(
+            f"random_state={random_state!r} is no int. 'train' and 'val' are drawn by two calls, and would overlap "
+            "unless both draw the same; pass the same int to both."
+        )
     folder = _SOURCE.folder(root, "fgvc-aircraft-2013b/data", "data")
     is_drawn = val == "sampled" and split in ("train", "val")
     list_path = folder / f"images_variant_{'trainval' if is_drawn else split}.txt"

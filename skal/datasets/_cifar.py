@@ -23,6 +23,7 @@ _CIFAR10 = Source(
 )
 _CIFAR100 = Source("CIFAR-100", "cifar-100-python/ with train, test and meta.", _HOW.format("CIFAR-100"))
 _N_IMAGES = {"train": 50_000, "test": 10_000}
+_N_CLASSES = {"label_names": 10, "fine_label_names": 100, "coarse_label_names": 20}
 _WHERE_STATED = "the dataset's own page"
 
 
@@ -36,7 +37,7 @@ def load_cifar10(root: PathLike, *, split: str = "train", check_sizes: bool = Tr
     split : {"train", "test"}, default="train"
         50,000 or 10,000 images.
     check_sizes : bool, default=True
-        Whether another number of images is an error. False is for a subset on purpose.
+        Whether another number of images or classes is an error. False is for a subset on purpose.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def load_cifar10(root: PathLike, *, split: str = "train", check_sizes: bool = Tr
         If a file is missing: which, where it is expected and how to get it.
     ValueError
         If a file is damaged, is not of this dataset, asks for code to be run, or holds another number
-        of images than published.
+        of images or classes than published.
 
     Notes
     -----
@@ -95,7 +96,7 @@ def load_cifar100(
     labels : {"fine", "coarse"}, default="fine"
         The 100 classes, or the 20 that they are grouped in.
     check_sizes : bool, default=True
-        Whether another number of images is an error. False is for a subset on purpose.
+        Whether another number of images or classes is an error. False is for a subset on purpose.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def load_cifar100(
         If a file is missing: which, where it is expected and how to get it.
     ValueError
         If a file is damaged, is not of this dataset, asks for code to be run, or holds another number
-        of images than published.
+        of images or classes than published.
 
     Notes
     -----
@@ -144,7 +145,9 @@ def load_cifar100(
 def _collect(
     source: Source, paths: Sequence[Path], meta: Path, label_key: str, names_key: str, split: str, check_sizes: bool
 ) -> ImageCollection:
-    names = tuple(_class_name(name, meta) for name in _entry(read_batch(meta), names_key, meta))
+    names = _class_names(_entry(read_batch(meta), names_key, meta), meta)
+    if check_sizes:
+        source.require_size("class names", names, _N_CLASSES[names_key], _WHERE_STATED)
     parts = [_read_part(path, label_key, len(names)) for path in paths]
     planes = np.concatenate([rows for rows, _ in parts]).reshape(-1, 3, 32, 32)
     if check_sizes:
@@ -175,6 +178,12 @@ def _entry(batch: dict[str, Any], key: str, path: Path) -> Any:
     if key not in batch:
         raise ValueError(f"{path} has no entry {key!r}, only {sorted(batch)}; is it of another dataset?")
     return batch[key]
+
+
+def _class_names(names: Any, path: Path) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise ValueError(f"{path} holds class names as {type(names).__name__}; expected a list of texts.")
+    return tuple(_class_name(name, path) for name in names)
 
 
 def _class_name(name: Any, path: Path) -> str:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 __all__ = ["load_backbone_weights"]
 
 _CONTAINERS = ("state_dict", "model")
-# Copies that trail the network that is trained: MoCo's encoder_k, BYOL's target_encoder and target_network.
-_TRAILING_COPIES = ("encoder_k", "target")
+# Copies that trail the network that is trained: MoCo's encoder_k, BYOL's target_encoder, target_network and target_net,
+# solo-learn's momentum_backbone.
+_TRAILING_COPIES = ("encoder_k", "target", "momentum")
 # Absent from checkpoints older than torch 0.4.1, and without effect in eval mode.
 _OPTIONAL = "num_batches_tracked"
 _LISTED_KEYS = 10
@@ -27,7 +28,9 @@ def load_backbone_weights(backbone: nn.Module, path: str | Path) -> None:
 
     The one prefix under which every tensor of the backbone is found is taken, so that bare names, ``module.``
     (CompRess), ``module.encoder_q.`` (MoCo), ``online_encoder.``, ``online_network.`` and ``backbone.`` (BYOL) all do.
-    What is not of the backbone (a last layer, a queue, a momentum copy) is left out.
+    A dict in the checkpoint counts as a prefix too: ``{"net": {"conv1.weight": ...}}`` holds ``net.conv1.weight``.
+    Under several, the same tensors must be found. What is not of the backbone (a last layer, a queue, a momentum copy)
+    is left out.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def load_backbone_weights(backbone: nn.Module, path: str | Path) -> None:
         the unexpected and those of another shape are listed.
     """
     checkpoint = read_checkpoint(Path(path))
-    tensors = {name: value for name, value in _unwrapped(checkpoint).items() if isinstance(value, Tensor)}
+    tensors = _tensors_by_dotted_name(_unwrapped(checkpoint))
     expected = backbone.state_dict()
     prefix = _prefix_of_backbone(tensors, expected, path)
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -74,7 +77,7 @@ def _read_pickle(path: Path) -> Any:
         with torch.serialization.safe_globals([Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+        refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line]
         if refused:
             raise ValueError(
                 f"{path} was refused: it holds more than tensors and plain containers, and loading that could run "
@@ -86,7 +89,9 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    # What stands before it in torch's message advises to load the file with weights_only=False.
+    detail = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    reason = (detail or type(error).__name__).splitlines()[0]
     return ValueError(f"{path} cannot be read as a checkpoint; it is damaged, incomplete or of another kind: {reason}")
 
 
@@ -97,15 +102,32 @@ def _unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return checkpoint
 
 
+def _tensors_by_dotted_name(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    tensors, seen = {}, set()
+    pending: list[tuple[str, Mapping[str, Any]]] = [("", checkpoint)]
+    while pending:
+        prefix, mapping = pending.pop()
+        # A pickle may hold a mapping in itself.
+        if id(mapping) in seen:
+            continue
+        seen.add(id(mapping))
+        for key, value in mapping.items():
+            if isinstance(value, Tensor):
+                tensors[f"{prefix}{key}"] = value
+            elif isinstance(value, Mapping):
+                pending.append((f"{prefix}{key}.", value))
+    return tensors
+
+
 def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path) -> str:
     required = {name for name in expected if not name.endswith(_OPTIONAL)}
     n_covered = Counter(prefix for name in tensors for prefix, rest in _splits(name) if rest in required)
     complete = [prefix for prefix, n in n_covered.items() if n == len(required)]
     chosen = [prefix for prefix in complete if not any(copy in prefix for copy in _TRAILING_COPIES)] or complete
-    if len(chosen) > 1:
+    if any(not _are_equal(tensors, chosen[0], prefix, required) for prefix in chosen[1:]):
         raise ValueError(
-            f"{path} holds this backbone more than once, under the prefixes {sorted(chosen)}; save the one you mean "
-            "by itself."
+            f"{path} holds different weights of this backbone, under the prefixes {sorted(chosen)}; save the one you "
+            "mean by itself."
         )
     if chosen:
         return chosen[0]
@@ -116,6 +138,10 @@ def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
         f"{f' under the prefix {best!r}' if best else ''}.\n"
         f"Missing: {_listing(required - own)}.\nUnexpected: {_listing(own - set(expected))}."
     )
+
+
+def _are_equal(tensors: Mapping[str, Tensor], prefix: str, other: str, names: Iterable[str]) -> bool:
+    return all(torch.equal(tensors[prefix + name], tensors[other + name]) for name in names)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Where to compute. "auto" takes a CUDA device where there is one.
     autocast : {"auto", "float16", "bfloat16"} or None, default="auto"
         The type that torch's autocast computes in. "auto" is float16 on CUDA and none on the CPU; "bfloat16" is
-        two to three times as fast on CPUs with AMX. None computes in float32.
+        faster on CPUs with AMX. None computes in float32.
     dtype : {"float32", "float16"}, default="float32"
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True

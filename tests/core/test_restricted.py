@@ -151,6 +151,21 @@ def test_ranks_and_disjoint_moves(rng):
     assert bool(chosen[0])
 
 
+def test_clusters_that_start_empty_are_filled(rng):
+    X = groups(rng, n=3000)
+    first = X[:150] / np.linalg.norm(X[:150], axis=1, keepdims=True)
+    first[100:] = first[0]
+    labels = cluster(X, 150, init=torch.from_numpy(first)).partition.labels
+    assert len(labels.unique()) == 150
+
+
+def test_centers_of_clusters_that_stay_empty_are_among_the_rows(rng):
+    X = rng.normal(size=(7, 20))[rng.integers(7, size=900)].astype(np.float32)
+    centers = cluster(X, 300).centers.numpy()
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert np.abs(centers[:, None] - unit[None, :200]).max(axis=2).min(axis=1).max() < 1e-5
+
+
 @pytest.mark.parametrize("kind", ["all equal", "seven distinct", "zero rows", "one column"])
 @pytest.mark.parametrize("k", [2, 70, 400])
 def test_pools_with_few_distinct_rows(kind, k, rng):

@@ -1,5 +1,7 @@
 """CIFAR's pickles: what they hold, and what is refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,28 @@ def test_class_names_must_be_texts(write, python2):
     (written.root / "cifar-10-batches-py" / "batches.meta").write_bytes(python2({"label_names": [1, 2]}))
     with pytest.raises(ValueError, match=r"batches\.meta names a class by int"):
         load_cifar10(written.root)
+
+
+@pytest.mark.parametrize(("names", "found"), [("airplane", "bytes"), (3, "int"), ({"airplane": 0}, "dict")])
+def test_class_names_must_be_a_list(names, found, write, python2):
+    written = write("cifar10")
+    (written.root / "cifar-10-batches-py" / "batches.meta").write_bytes(python2({"label_names": names}))
+    with pytest.raises(ValueError, match=rf"batches\.meta holds class names as {found}; expected a list"):
+        load_cifar10(written.root, check_sizes=False)
+
+
+def test_no_class_names_at_all(write):
+    written = write("cifar10")
+    (written.root / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({"label_names": None}))
+    with pytest.raises(ValueError, match=r"batches\.meta holds class names as NoneType"):
+        load_cifar10(written.root, check_sizes=False)
+
+
+@pytest.mark.parametrize(("labels", "n_classes"), [("fine", 100), ("coarse", 20)])
+def test_another_number_of_classes_is_refused(labels, n_classes, write, python2):
+    written = write("cifar100")
+    names = {f"{labels}_label_names": [f"thing {number}" for number in range(n_classes + 1)]}
+    (written.root / "cifar-100-python" / "meta").write_bytes(python2(names))
+    with pytest.raises(ValueError, match=rf"found {n_classes + 1} class names, expected {n_classes} "):
+        load_cifar100(written.root, labels=labels)
+    assert len(load_cifar100(written.root, labels=labels, check_sizes=False).class_names) == n_classes + 1

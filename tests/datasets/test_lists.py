@@ -120,6 +120,18 @@ def test_the_paper_draws_a_fifth_of_each_variant_for_validation(aircraft):
     assert set(other.images) != set(val.images)
 
 
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(0), 0.5])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_aircraft_refuse_to_draw_otherwise_for_each_split(split, random_state, aircraft):
+    with pytest.raises(ValueError, match=r"random_state=.* is no int.*overlap"):
+        load_aircraft(aircraft, split=split, random_state=random_state)
+
+
+def test_aircraft_take_the_ints_of_numpy(aircraft):
+    drawn = load_aircraft(aircraft, split="val", random_state=np.int64(3))
+    assert drawn.images == load_aircraft(aircraft, split="val", random_state=3).images
+
+
 def test_aircraft_refuse_what_they_do_not_know(write):
     written = write("aircraft")
     with pytest.raises(ValueError, match="'random'"):

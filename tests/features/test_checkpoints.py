@@ -75,6 +75,30 @@ LAYOUTS = {
         }
     },
     "BYOL, backbone": lambda state: {"state_dict": {**prefixed(state, "backbone."), **head("projector.", "0")}},
+    "BYOL, solo-learn": lambda state: {
+        "state_dict": {
+            **prefixed(state, "backbone."),
+            **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "momentum_backbone."),
+            **head("classifier.", n_out=10),
+        }
+    },
+    "BYOL, the online network under two names": lambda state: {
+        "state_dict": {
+            **prefixed(state, "backbone."),
+            **prefixed({name: tensor.clone() for name, tensor in state.items()}, "online_net.0."),
+            **prefixed({name: torch.zeros_like(tensor) for name, tensor in state.items()}, "target_net.0."),
+        }
+    },
+    "BYOL, a dict for each network": lambda state: {
+        "target_network": {name: torch.zeros_like(tensor) for name, tensor in state.items()},
+        "online_network": state,
+    },
+    "a dict of another name": lambda state: {
+        "net": {**state, **head("")},
+        "epoch": 3,
+        "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]},
+    },
+    "dicts in dicts": lambda state: {"networks": {"student": prefixed(state, "module.")}},
     "BYOL, deeper": lambda state: {"state_dict": {"model": prefixed(state, "module.online_encoder.backbone.")}},
 }
 
@@ -125,6 +149,23 @@ def test_missing_and_unexpected_keys_are_listed(trained, tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_what_is_missing_in_a_dict_of_another_name_is_listed(trained, tmp_path):
+    net = dict(trained)
+    net["layer3.0.conv9.weight"] = net.pop("layer3.0.conv2.weight")
+    torch.save({"net": net, "epoch": 3}, tmp_path / "nested.pth")
+    with pytest.raises(ValueError, match=r"99 of its 100 tensors are there under the prefix 'net\.'") as error:
+        load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "nested.pth")
+    assert "Missing: layer3.0.conv2.weight." in str(error.value)
+    assert "Unexpected: layer3.0.conv9.weight." in str(error.value)
+
+
+def test_a_dict_that_holds_itself_ends(trained, tmp_path):
+    checkpoint = {"net": dict(trained)}
+    checkpoint["net"]["again"] = checkpoint
+    torch.save(checkpoint, tmp_path / "endless.pth")
+    assert_loaded(tmp_path / "endless.pth", trained)
+
+
 def test_of_many_missing_keys_some_are_named_and_the_rest_counted(tmp_path):
     torch.save({"embedding.weight": torch.zeros(3, 3)}, tmp_path / "text.pth")
     with pytest.raises(ValueError, match="0 of its 100 tensors") as error:
@@ -149,8 +190,10 @@ def test_another_resnet_is_refused(saved, wanted, named, tmp_path):
         load_backbone_weights(resnet(wanted), tmp_path / "other.pth")
 
 
-def test_two_equally_good_networks_are_not_guessed_between(trained, tmp_path):
-    torch.save({**prefixed(trained, "student."), **prefixed(trained, "teacher.")}, tmp_path / "dino.pth")
+@pytest.mark.parametrize("changed", ["conv1.weight", "layer4.1.bn2.running_var"])
+def test_two_equally_good_networks_are_not_guessed_between(changed, trained, tmp_path):
+    teacher = {**trained, changed: trained[changed] + 1}
+    torch.save({**prefixed(trained, "student."), **prefixed(teacher, "teacher.")}, tmp_path / "dino.pth")
     with pytest.raises(ValueError, match=r"\['student\.', 'teacher\.'\]"):
         load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "dino.pth")
 
@@ -201,6 +244,16 @@ def test_files_that_are_no_checkpoints(tmp_path):
         load_backbone_weights(resnet("resnet18"), tmp_path / "list.pth")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         load_backbone_weights(resnet("resnet18"), tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", b'{"epoch": 3}', b"\x89PNG\r\n\x1a\n", b"\x93NUMPY\x01\x00"])
+def test_what_is_no_pickle_is_not_taken_for_code(content, tmp_path):
+    path = tmp_path / "download.pth"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"download\.pth cannot be read .* of another kind: Unsupported") as error:
+        load_backbone_weights(resnet("resnet18"), path)
+    assert "run any code" not in str(error.value)
+    assert "weights_only" not in str(error.value)
 
 
 def test_safetensors_missing_names_the_extra(monkeypatch, trained, tmp_path):
