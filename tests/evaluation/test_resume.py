@@ -306,3 +306,13 @@ def test_the_size_of_the_tiles_does_not_matter(n_bytes, monkeypatch, rng):
     expected = fingerprint(X, y, X, y)
     monkeypatch.setattr(_journal, "_TILE_BYTES", n_bytes)
     assert fingerprint(X, y, X, y) == fingerprint(np.asfortranarray(X), y, X, y) == expected
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_saved_curve_follows_the_umask(umask, evaluate, tmp_path):
+    curve, before = evaluate(), os.umask(umask)
+    try:
+        curve.save(tmp_path / "curve.json")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "curve.json").stat().st_mode & 0o777 == 0o666 & ~umask
