@@ -1,4 +1,4 @@
-"""What the picks bought, by `budget_curve`, of selections that are on disk already."""
+"""What the picks bought, by the engine of `budget_curve`, of selections that are on disk already."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from benchmarks.tables.store import SelectionKey, Store
 from skal._validation import set_random_states
 from skal.base import BaseSampler
 from skal.classifiers import CosineKNNClassifier, LinearProbe
-from skal.evaluation import BudgetCurve, budget_curve
-from skal.evaluation._journal import Journal, describe, fingerprint
+from skal.evaluation import BudgetCurve
+from skal.evaluation._budget_curve import evaluate
+from skal.evaluation._journal import Journal, describe, joint_fingerprint
 
 __all__ = ["EVALUATIONS", "Split", "Trial", "make_classifiers"]
 
@@ -32,6 +33,7 @@ class Split:
     name: str
     X: np.ndarray
     y: np.ndarray
+    fingerprint: str  # read from all of X and y once, as both may be large
 
 
 class StoredSampler(BaseSampler):
@@ -92,16 +94,13 @@ class Trial:
         n_at_once = max(1, ROWS_AT_ONCE // (self.budget * len(self.seeds)))
         for first in range(0, len(methods), n_at_once):
             some, n_bytes = methods[first : first + n_at_once], self._journal_bytes()
-            yield budget_curve(
+            yield evaluate(
                 {method: self._sampler(method) for method in some},
                 self.classifiers,
-                self.pool.X,
-                self.pool.y,
-                self.test.X,
-                self.test.y,
-                [self.budget],
+                (self.pool.X, self.pool.y, self.test.X, self.test.y),
+                (self.budget,),
                 n_seeds=len(self.seeds),
-                resume_from=self.journal_path,
+                journal=self._journal(),
             )
             if self._journal_bytes() > n_bytes:
                 on_step(f"{' and '.join(self.classifiers)} of {', '.join(some)} at {self.budget}")
@@ -115,14 +114,16 @@ class Trial:
         ]
         if not self.journal_path.exists():
             return len(picks)
-        data = fingerprint(self.pool.X, self.pool.y, self.test.X, self.test.y)
-        journal = Journal(self.journal_path, data)
+        journal = self._journal()
         seeded = []
         for seed in self.seeds:
             seeded.append(clone(self.classifiers[classifier]))
             set_random_states(seeded[-1], seed)
         trained = [describe(each) for _ in self.histories for each in seeded]
         return sum(rows is None or journal.score(name, rows) is None for name, rows in zip(trained, picks, strict=True))
+
+    def _journal(self) -> Journal:
+        return Journal(self.journal_path, joint_fingerprint(self.pool.fingerprint, self.test.fingerprint))
 
     def _journal_bytes(self) -> int:
         return self.journal_path.stat().st_size if self.journal_path.exists() else 0

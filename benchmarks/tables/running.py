@@ -17,7 +17,7 @@ from benchmarks.tables.strategies import Step, plan_steps, take_step
 from skal.datasets import ImageCollection, load_dataset
 from skal.evaluation import category_coverage
 from skal.evaluation._curve import per_class
-from skal.evaluation._journal import fingerprint
+from skal.evaluation._journal import part_fingerprint
 from skal.features import TorchFeatureExtractor
 
 __all__ = ["Group", "Results", "Settings", "TableRun"]
@@ -98,6 +98,7 @@ class TableRun:
         self.store = Store(settings.output)
         self._images: dict[tuple[Dataset, str], ImageCollection] = {}
         self._splits: dict[tuple[Dataset, str, Backbone], Split] = {}
+        self._finished_splits: dict[tuple[Dataset, str, Backbone], Split] = {}
 
     @property
     def seeds(self) -> range:
@@ -163,7 +164,11 @@ class TableRun:
         path = self.embeddings_path(dataset, split, backbone)
         if not path.exists():
             return None
-        return _split(dataset, split, backbone, np.load(path, mmap_mode="r"), self.load_images(dataset, split).y)
+        place = (dataset, split, backbone)
+        if place not in self._finished_splits:
+            y = self.load_images(dataset, split).y
+            self._finished_splits[place] = _split(*place, np.load(path, mmap_mode="r"), y)
+        return self._finished_splits[place]
 
     def n_unfinished(self, group: Group) -> dict[str, int]:
         """Count what is still to compute: "selections", and the cells of each classifier."""
@@ -282,7 +287,8 @@ def _is_random(place: tuple[Dataset, str, Backbone]) -> bool:
 
 
 def _split(dataset: Dataset, split: str, backbone: Backbone, X: np.ndarray, y: np.ndarray) -> Split:
-    return Split(f"{dataset.name}-{backbone.name}-{split}-{fingerprint(X, y, X, y)[:12]}", X, y)
+    found = part_fingerprint(X, y)
+    return Split(f"{dataset.name}-{backbone.name}-{split}-{found[:12]}", X, y, found)
 
 
 def key_of(step: Step, pool: Split, seed: int) -> SelectionKey:

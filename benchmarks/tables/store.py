@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from uuid import uuid4
 
 import numpy as np
 
@@ -37,29 +36,36 @@ class Store:
     def load_selection(self, key: SelectionKey) -> np.ndarray | None:
         """Return row numbers in the order of the picks, int64, or None where the selection is still to be made."""
         path = self._selection_path(key)
-        return np.load(path, allow_pickle=False) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it, and the rows are picked again.") from error
 
     def save_selection(self, key: SelectionKey, picks: np.ndarray) -> None:
-        write_atomically(self._selection_path(key), lambda file: np.save(file, picks, allow_pickle=False))
+        content = io.BytesIO()  # np.save into a file on a full disk raises an OSError without its errno
+        np.save(content, picks, allow_pickle=False)
+        write_atomically(self._selection_path(key), content.getvalue())
 
     def _selection_path(self, key: SelectionKey) -> Path:
         return self.folder / "selections" / f"{key.path}.npy"
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Give `write` an open binary file that takes the place of `path` once it is whole and on disk."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside `path` that takes its place once it is whole and on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
+        with unfinished.open("xb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(unfinished).replace(path)
+        unfinished.replace(path)
     except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_atomically(path, text.encode())

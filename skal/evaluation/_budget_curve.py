@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,7 +70,9 @@ def budget_curve(
         The ``random_state`` of every classifier. None means the seed of the selection.
     resume_from : path, default=None
         A file that keeps each selection and each score as soon as it exists. What it holds already is not
-        computed again, unless the sampler, its budget or seed, or the classifier is another than then.
+        computed again, unless the sampler, its budget or seed, or the classifier is another than then. A sampler
+        with a ``budgets`` parameter (`IterativeSampler`, `MultiKMeansSampler`) runs all its rounds again when a
+        budget is added, for its rounds are one selection. All of X and X_test is read, to refuse other data.
     on_selection : callable, default=None
         Called with a `Run` that has only its coverage, as soon as its picks are there.
     on_run : callable, default=None
@@ -81,6 +84,8 @@ def budget_curve(
 
     Raises
     ------
+    TypeError
+        If `training_seed` is neither an integer nor None.
     ValueError
         If there is no sampler or no seed, two measures would have one name, the budgets are not distinct
         positive integers, or `resume_from` belongs to other data.
@@ -114,8 +119,28 @@ def budget_curve(
     _check_names(samplers, classifiers)
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1; found {n_seeds}.")
+    if training_seed is not None:
+        training_seed = operator.index(training_seed)
     journal = Journal(resume_from, "" if resume_from is None else fingerprint(X, y, X_test, y_test))
+    data = (X, y, X_test, y_test)
+    return evaluate(samplers, classifiers, data, totals, n_seeds, n_jobs, training_seed, journal, on_selection, on_run)
 
+
+def evaluate(
+    samplers: Mapping[str, Any],
+    classifiers: Mapping[str, Any],
+    data: tuple[Any, Any, Any, Any],
+    totals: tuple[int, ...],
+    n_seeds: int,
+    n_jobs: int | None = None,
+    training_seed: int | None = None,
+    journal: Journal | None = None,
+    on_selection: Callable[[Run], object] | None = None,
+    on_run: Callable[[Run], object] | None = None,
+) -> BudgetCurve:
+    """Do what `budget_curve` does, with checked arguments and a journal that may serve several calls."""
+    X, y, _, _ = data
+    journal = Journal(None, "") if journal is None else journal
     selections = [
         _Selection.of(name, sampler, asked, seed)
         for seed in range(n_seeds)
@@ -145,7 +170,7 @@ def budget_curve(
 
     for place in range(len(runs)):  # without classifiers, nothing else is to come
         finish_if_complete(place)
-    for training, found in _score_all(trainings, (X, y, X_test, y_test), n_jobs, journal):
+    for training, found in _score_all(trainings, data, n_jobs, journal):
         scores[training.run] |= {training.name: found["top-1"], per_class(training.name): found["per class"]}
         finish_if_complete(training.run)
     ordered = tuple(finished[place] for place in range(len(runs)))

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,11 @@ import numpy.typing as npt
 import torch
 
 import skal
-from skal._validation import rows_of
 
-__all__ = ["Journal", "describe", "fingerprint"]
+__all__ = ["Journal", "describe", "fingerprint", "joint_fingerprint", "part_fingerprint"]
 
 _FORMAT = "skal journal 1"
-_N_ROWS_COMPARED = 256
+_TILE_BYTES = 2**24
 
 
 class Journal:
@@ -118,37 +119,110 @@ class Journal:
 
 
 def describe(value: Any) -> str:
-    """Say all that decides an estimator's result: its class and every parameter, nested ones too."""
+    """Say all that decides an estimator's result: its class and every parameter, nested ones and their values too."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         parameters = sorted(value.get_params(deep=False).items())
-        kind = type(value)
-        return f"{kind.__module__}.{kind.__qualname__}({', '.join(f'{k}={describe(v)}' for k, v in parameters)})"
-    if isinstance(value, np.ndarray):
-        return f"array({value.dtype}, {value.shape}, {_digest(value)})"
+        return f"{_name(type(value))}({', '.join(f'{k}={describe(v)}' for k, v in parameters)})"
+    if isinstance(value, torch.nn.Module):
+        return f"{value!r} with {describe(dict(value.state_dict()))}"
+    if hasattr(value, "__array__") and not isinstance(value, (type, np.generic)):
+        return _describe_array(value)
+    if isinstance(value, Mapping):
+        items = sorted((describe(k), describe(v)) for k, v in value.items())
+        return f"{_name(type(value))}({', '.join(f'{k}: {v}' for k, v in items)})"
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}({', '.join(map(describe, value))})"
-    return repr(value)
+    if isinstance(value, (set, frozenset)):
+        return f"{type(value).__name__}({', '.join(sorted(map(describe, value)))})"
+    return _describe_function(value) if callable(value) else repr(value)
 
 
 def fingerprint(X: Any, y: Any, X_test: Any, y_test: Any) -> str:
-    """Tell data sets apart by shape, dtype, evenly spaced rows and all labels, without reading X whole."""
-    digest = hashlib.sha256()
-    for rows, labels in ((X, y), (X_test, y_test)):
-        n_rows = len(rows)
-        compared = np.unique(np.linspace(0, n_rows - 1, _N_ROWS_COMPARED).astype(np.int64))
-        some = rows_of(rows, compared)
-        some = some.detach().cpu().float().numpy() if isinstance(some, torch.Tensor) else np.asarray(some)
-        digest.update(f"{n_rows} {some.dtype} {some.shape} {_digest(some)} {_digest(np.asarray(labels))};".encode())
-    return digest.hexdigest()
+    """Tell data sets apart by shape, dtype and every value; reads all of X and X_test, tile by tile."""
+    return joint_fingerprint(part_fingerprint(X, y), part_fingerprint(X_test, y_test))
+
+
+def joint_fingerprint(pool: str, test: str) -> str:
+    """Return the `fingerprint` of a pool and a test set from their `part_fingerprint`."""
+    return hashlib.sha256(f"{pool} {test}".encode()).hexdigest()
+
+
+def part_fingerprint(X: Any, y: Any) -> str:
+    """Tell rows with labels apart by shape, dtype and every value."""
+    return hashlib.sha256(f"{_digest(X)} {_digest(y)}".encode()).hexdigest()
+
+
+def _name(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _describe_array(value: Any) -> str:
+    axes = [
+        _digest(getattr(value, axis))
+        for axis in ("index", "columns")
+        if hasattr(value, "iloc") and hasattr(value, axis)
+    ]
+    return (
+        f"{_name(type(value))}({value.dtype if hasattr(value, 'dtype') else ''}, {', '.join([_digest(value), *axes])})"
+    )
+
+
+def _describe_function(value: Any) -> str:
+    """Name a function, and what two of one name may differ in: code, defaults and the variables it closes over."""
+    if isinstance(value, partial):
+        return f"partial({describe(value.func)}, {describe(value.args)}, {describe(value.keywords)})"
+    if isinstance(value, MethodType):
+        return f"{_name(value)} of {describe(value.__self__)}"
+    if not hasattr(value, "__qualname__"):
+        return repr(value)
+    if not isinstance(value, FunctionType):
+        return _name(value)
+    closed_over = [_describe_closed_over(cell.cell_contents) for cell in value.__closure__ or ()]
+    parts = (_describe_code(value.__code__), describe(value.__defaults__), describe(value.__kwdefaults__), *closed_over)
+    return f"{_name(value)}({', '.join(parts)})"
+
+
+def _describe_closed_over(value: Any) -> str:
+    """Describe a variable of a closure; a function by its code alone, for it may close over itself."""
+    return _describe_code(value.__code__) if isinstance(value, FunctionType) else describe(value)
+
+
+def _describe_code(code: CodeType) -> str:
+    constants = [_describe_code(each) if isinstance(each, CodeType) else describe(each) for each in code.co_consts]
+    content = repr((code.co_code, code.co_names, code.co_varnames, constants)).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _score_key(classifier: str, picks: npt.NDArray[np.int64]) -> str:
     return f"{classifier} on {_digest(picks)}"
 
 
-def _digest(values: npt.NDArray[Any]) -> str:
+def _digest(values: Any) -> str:
+    """Hash shape, dtype and every value of an array, frame, tensor or list, `_TILE_BYTES` at a time."""
+    if not (hasattr(values, "shape") and hasattr(values, "dtype")) and not hasattr(values, "iloc"):
+        values = np.asarray(values)
+    shape = tuple(values.shape)
+    first = _as_array(values[:1] if shape else values)
+    digest = hashlib.sha256(f"{first.dtype} {shape};".encode())
+    if not shape or 0 in shape:
+        digest.update(_content(first))
+        return digest.hexdigest()
+    n_rows = max(1, _TILE_BYTES // first.nbytes)
+    positional = getattr(values, "iloc", values)
+    for start in range(0, shape[0], n_rows):
+        digest.update(_content(_as_array(positional[start : start + n_rows])))
+    return digest.hexdigest()
+
+
+def _as_array(values: Any) -> npt.NDArray[Any]:
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).resolve_conj().resolve_neg()
+    array: npt.NDArray[Any] = np.asarray(values)
+    return array
+
+
+def _content(values: npt.NDArray[Any]) -> bytes:
     if values.dtype.kind == "O":
-        content = "\0".join(map(repr, values.ravel().tolist())).encode()
-    else:
-        content = np.ascontiguousarray(values).tobytes()
-    return hashlib.sha256(content).hexdigest()
+        return "".join(f"{describe(each)}\0" for each in values.ravel().tolist()).encode()
+    return values.tobytes()

@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import normalize
+from sklearn.utils import check_array, check_consistent_length
 
 from skal._validation import local_generator, rows_of
 from skal.evaluation import category_coverage
+from skal.plotting._picks import check_picks
 from skal.plotting._pyplot import CLASS_COLORS, pyplot
 
 __all__ = ["EmbeddingDisplay"]
+
+_ROUNDING = 1e-6  # of float32, relative
 
 
 class EmbeddingDisplay:
@@ -83,7 +87,8 @@ class EmbeddingDisplay:
         Parameters
         ----------
         X : array-like of shape (n, d)
-            The pool: array, memmap, DataFrame or tensor. Only the rows that are drawn are read.
+            The pool: array, memmap, DataFrame or tensor. Only the rows that are drawn are read. Where these are all
+            the same, up to float32 rounding, all points lie at the origin.
         indices : array-like of int of shape (n_picks,)
             The picked rows.
         y : array-like of shape (n,), default=None
@@ -107,8 +112,8 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If there are fewer than three rows, no pick, a pick that is not a row, another `metric`, or NaN or
-            infinity among the rows that are drawn.
+            If there are fewer than three rows, no pick, a pick that is not a row, a `y` of another length than X,
+            another `metric`, or NaN or infinity among the rows that are drawn.
 
         Notes
         -----
@@ -116,7 +121,10 @@ class EmbeddingDisplay:
         """
         if metric not in ("cosine", "euclidean"):
             raise ValueError(f"metric must be 'cosine' or 'euclidean'; found {metric!r}.")
-        picks = _check_picks(indices, X.shape[0])
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        if y is not None:
+            check_consistent_length(X, y)
+        picks = np.unique(check_picks(indices, X.shape[0]))
         rng = local_generator(random_state)
         others = np.setdiff1d(np.arange(X.shape[0]), picks)
         n_others = min(len(others), max(0, max_points - len(picks)))
@@ -159,23 +167,21 @@ class EmbeddingDisplay:
         return self
 
 
-def _check_picks(indices, n_samples):
-    picks = np.asarray(indices)
-    if picks.size == 0 or picks.dtype.kind not in "iu":
-        raise ValueError(f"indices must be the numbers of one picked row or more; found {indices!r}.")
-    outside = picks[(picks < 0) | (picks >= n_samples)]
-    if outside.size:
-        raise ValueError(f"indices holds {outside[0]}, which is not a row of the pool: n_samples={n_samples}.")
-    return np.unique(picks)
-
-
 def _tsne(rows, metric, seed):
     if isinstance(rows, torch.Tensor):
-        rows = rows.detach().cpu().numpy()
-    rows = np.ascontiguousarray(rows, dtype=np.float32)
+        rows = rows.detach().cpu().double().numpy()
+    rows = check_array(rows, dtype=np.float64, order="C", input_name="X")
     if metric == "cosine":
         rows = normalize(rows)
-    return TSNE(perplexity=min(30, (len(rows) - 1) / 3), random_state=seed).fit_transform(rows)
+    centered = rows - rows.mean(axis=0)
+    spread = np.abs(centered).max()
+    if spread <= _ROUNDING * np.abs(rows).max():  # t-SNE divides by the spread, and NaN crashes the process
+        return np.zeros((len(rows), 2), dtype=np.float32)
+    return TSNE(
+        perplexity=min(30, (len(rows) - 1) / 3),
+        init="pca" if rows.shape[1] > 1 else "random",
+        random_state=seed,
+    ).fit_transform((centered / spread).astype(np.float32))
 
 
 def _categories(y, n_drawn):

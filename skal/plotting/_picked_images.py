@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from skal._validation import rows_of
+from skal.plotting._picks import check_picks
 from skal.plotting._pyplot import pyplot
 
 __all__ = ["PickedImagesDisplay"]
@@ -37,16 +42,26 @@ class PickedImagesDisplay:
         images : array-like of shape (n, h, w) or (n, h, w, 3)
             The whole pool.
         indices : array-like of int of shape (n_picks,)
+            Drawn in this order.
         titles : array-like of shape (n,), default=None
-            Of the whole pool, such as its labels.
+            Of the whole pool, such as its labels. Taken by position, not by the labels of a Series.
         n_columns : int, default=10
 
         Returns
         -------
         PickedImagesDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no pick, a pick that is not an image (negative numbers do not count from the end), a mask
+            instead of numbers, or `titles` of another length than `images`.
         """
-        picked_titles = None if titles is None else [str(titles[index]) for index in indices]
-        return cls([images[index] for index in indices], picked_titles).plot(n_columns=n_columns)
+        picks = check_picks(indices, len(images))
+        if titles is not None:
+            check_consistent_length(images, titles)
+            titles = [str(title) for title in np.asarray(rows_of(titles, picks), dtype=object)]
+        return cls([images[index] for index in picks], titles).plot(n_columns=n_columns)
 
     def plot(self, *, n_columns=10):
         """Draw a new figure, `n_columns` images a line, and return the display."""

@@ -4,7 +4,9 @@ import csv
 import errno
 import json
 import os
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +14,15 @@ import torch
 from filelock import FileLock
 from typer.testing import CliRunner
 
+from benchmarks.tables import running
 from benchmarks.tables.__main__ import app
 from benchmarks.tables.descriptions import TABLES
 from benchmarks.tables.evaluations import EVALUATIONS
 from benchmarks.tables.running import Settings, TableRun
+from benchmarks.tables.store import SelectionKey, Store
 from skal.classifiers import LinearProbe
 from skal.evaluation import category_coverage
+from skal.evaluation._journal import part_fingerprint
 from skal.samplers import KMeansSampler
 
 FOLDER_OF = {"1": "", "2": "", "5": "imagenet", "7": "imagenet", "9": "", "13": "imagenet"}
@@ -196,6 +201,50 @@ def test_a_full_disk_is_said_and_what_is_finished_kept(datasets, weights, tmp_pa
     monkeypatch.setattr(os, "fsync", sync)
     assert run(*command("2", datasets, weights, tmp_path)).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_the_disk_is_full_while_a_selection_is_written(tmp_path, monkeypatch):
+    store, key = Store(tmp_path), SelectionKey("pool", "K-means", 0, "5")
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **more: opened(Path("/dev/full"), "wb"))
+    with pytest.raises(OSError, match="No space left") as failed:
+        store.save_selection(key, np.arange(100_000))
+    assert failed.value.errno == errno.ENOSPC
+    assert store.load_selection(key) is None
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 100, 130])
+def test_a_damaged_selection_is_named(n_bytes, tmp_path):
+    store, key = Store(tmp_path), SelectionKey("pool", "K-means", 0, "5")
+    store.save_selection(key, np.arange(5))
+    np.testing.assert_array_equal(store.load_selection(key), np.arange(5))
+    [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    os.truncate(path, n_bytes)
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is damaged .*remove it"):
+        store.load_selection(key)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_selections_follow_the_umask(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        Store(tmp_path).save_selection(SelectionKey("pool", "K-means", 0, "5"), np.arange(5))
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()] == [0o666 & ~umask]
+
+
+def test_embeddings_are_hashed_once_a_run(datasets, weights, output, monkeypatch):
+    run(*command("2", datasets, weights, output))
+    hashed = []
+    monkeypatch.setattr(running, "part_fingerprint", lambda X, y: hashed.append(X.shape) or part_fingerprint(X, y))
+    assert run(*command("2", datasets, weights, output, "--dry-run")).exit_code == 0
+    n_of_dry_run = len(hashed)
+    assert run(*command("2", datasets, weights, output)).exit_code == 0
+    splits = len(list((output / "embeddings").glob("cifar*.npy")))
+    assert 0 < n_of_dry_run <= splits
+    assert 0 < len(hashed) - n_of_dry_run <= splits
 
 
 def test_what_is_missing_is_said_before_anything_is_embedded(datasets, weights, tmp_path):

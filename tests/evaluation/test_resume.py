@@ -2,14 +2,20 @@
 
 import json
 import os
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skal.base import BaseSampler
 from skal.classifiers import CosineKNNClassifier, LinearProbe
-from skal.evaluation import budget_curve
+from skal.evaluation import BudgetCurve, _journal, budget_curve
+from skal.evaluation._journal import describe, fingerprint
 from skal.samplers import RandomSampler
 
 
@@ -171,7 +177,6 @@ def test_a_damaged_line_and_other_files_are_named(evaluate, tmp_path):
 
 
 def test_any_kind_of_pool_and_labels_can_be_resumed(evaluate, blobs):
-    torch = pytest.importorskip("torch")
     X, y = blobs
     names = np.array(["cat", "dog", "owl"], dtype=object)[y]
     data = (torch.from_numpy(X), names, torch.from_numpy(X), names)
@@ -188,3 +193,126 @@ def test_processes_resume_too(evaluate):
     expected = as_plain(evaluate("one", sampler=RandomSampler(), classifiers=classifiers, n_seeds=1))
     evaluate(sampler=RandomSampler(), classifiers={"NN": classifiers["NN"]}, n_seeds=1, budgets=[4])
     assert as_plain(evaluate(sampler=RandomSampler(), classifiers=classifiers, n_seeds=1, n_jobs=2)) == expected
+
+
+def test_a_numpy_integer_may_seed_the_trainings_and_is_saved(evaluate, tmp_path):
+    curve = evaluate(training_seed=np.int64(3))
+    curve.save(tmp_path / "curve.json")
+    assert as_plain(BudgetCurve.load(tmp_path / "curve.json")) == as_plain(curve) == as_plain(evaluate(training_seed=3))
+    with pytest.raises(TypeError, match="integer"):
+        evaluate(training_seed=0.5)
+
+
+LARGE = np.arange(5000.0)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        np.array,
+        torch.tensor,
+        lambda values: torch.tensor(values, dtype=torch.bfloat16),
+        pd.Series,
+        lambda values: pd.DataFrame({"a": values, "b": "text"}),
+        lambda values: values.astype(object),
+        lambda values: {"inner": [{"weights": torch.tensor(values)}]},
+        lambda values: np.array([values, None], dtype=object),
+    ],
+)
+def test_one_value_in_the_middle_of_a_large_parameter_is_seen(wrap):
+    changed = LARGE.copy()
+    changed[2500] = -1
+    assert describe(FlakyClassifier(wrap(LARGE))) == describe(FlakyClassifier(wrap(LARGE.copy())))
+    assert describe(FlakyClassifier(wrap(LARGE))) != describe(FlakyClassifier(wrap(changed)))
+
+
+def test_the_names_of_a_frame_are_seen():
+    frame = pd.DataFrame({"a": LARGE})
+    assert describe(frame) != describe(frame.rename(columns={"a": "b"}))
+    assert describe(frame) != describe(frame.set_axis(frame.index + 1))
+
+
+def test_the_weights_of_a_module_are_seen():
+    module = torch.nn.Linear(3, 2)
+    before = describe(module)
+    assert describe(module) == before
+    with torch.no_grad():
+        module.weight[0, 0] += 1
+    assert describe(module) != before
+
+
+def closing_over(value):
+    return lambda rows: rows * value
+
+
+def test_functions_are_told_apart_by_what_they_do():
+    functions = [
+        np.linalg.norm,
+        len,
+        "".join,
+        np.add,
+        closing_over,
+        FlakyClassifier,
+        FlakyClassifier().fit,
+        FlakyClassifier(offset=1).fit,
+        closing_over(LARGE),
+        closing_over(-LARGE),
+        partial(closing_over, 1),
+        partial(closing_over, 2),
+        lambda rows: rows + 1,
+        lambda rows: rows + 2,
+        lambda rows, by=1: rows + by,
+        lambda rows, by=2: rows + by,
+    ]
+    assert len({describe(function) for function in functions}) == len(functions)
+    assert describe(closing_over(LARGE)) == describe(closing_over(LARGE.copy()))
+
+
+def test_another_process_describes_alike():
+    script = (
+        "from skal.evaluation._journal import describe\n"
+        "def outer(by):\n    return lambda text: text in {'a', 'b', 'c'} and any(each == by for each in text)\n"
+        "print(describe([outer, outer(3), {'x': 1, 'y': {'d', 'e', 'f'}}, len]))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in (1, 2)
+    }
+    assert len(said) == 1
+
+
+def test_every_value_of_the_data_is_compared(monkeypatch, rng):
+    monkeypatch.setattr(_journal, "_TILE_BYTES", 1000)
+    X, y = rng.normal(size=(1000, 3)), rng.integers(5, size=1000)
+    for wrap in (np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist, np.asfortranarray):
+        before = fingerprint(wrap(X), y, wrap(X), y)
+        assert fingerprint(wrap(X.copy()), y, wrap(X), y) == before
+        for row in rng.integers(1000, size=5):
+            changed = X.copy()
+            changed[row, rng.integers(3)] += 1e-9
+            assert fingerprint(wrap(changed), y, wrap(X), y) != before
+            assert fingerprint(wrap(X), y, wrap(changed), y) != before
+            assert fingerprint(wrap(X), np.where(np.arange(1000) == row, 9, y), wrap(X), y) != before
+
+
+@pytest.mark.parametrize("n_bytes", [1, 100, 10**6])
+def test_the_size_of_the_tiles_does_not_matter(n_bytes, monkeypatch, rng):
+    X, y = rng.normal(size=(50, 3)), np.array(["cat", "dog"] * 25, dtype=object)
+    expected = fingerprint(X, y, X, y)
+    monkeypatch.setattr(_journal, "_TILE_BYTES", n_bytes)
+    assert fingerprint(X, y, X, y) == fingerprint(np.asfortranarray(X), y, X, y) == expected
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_saved_curve_follows_the_umask(umask, evaluate, tmp_path):
+    curve, before = evaluate(), os.umask(umask)
+    try:
+        curve.save(tmp_path / "curve.json")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "curve.json").stat().st_mode & 0o777 == 0o666 & ~umask

@@ -7,14 +7,30 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skal.base import BaseSampler
 from skal.evaluation import budget_curve
 from skal.evaluation._threads import limited_threads, threads_of_each_job
-from skal.samplers import RandomSampler
 
 pytest.importorskip("faiss")  # its OpenMP is one more of those below
 
 
-class ThreadCounter(ClassifierMixin, BaseEstimator):
+class TakesThreeThreads:
+    """As soon as it arrives in a job's process, that process takes three threads."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        threadpool_limits(3)
+        torch.set_num_threads(3)
+
+
+class ThreadCountSampler(TakesThreeThreads, BaseSampler):
+    """Picks the row whose number is the largest number of threads that anything here would take."""
+
+    def _select_rows(self, X, y, labeled_idx, budget, rng):
+        return np.array([most_threads()])
+
+
+class ThreadCounter(TakesThreeThreads, ClassifierMixin, BaseEstimator):
     """Predicts the largest number of threads that anything here would take."""
 
     def fit(self, X, y):
@@ -22,7 +38,11 @@ class ThreadCounter(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        return np.full(len(X), max(torch.get_num_threads(), *n_threads().values()))
+        return np.full(len(X), most_threads())
+
+
+def most_threads():
+    return max(torch.get_num_threads(), *n_threads().values())
 
 
 def n_threads():
@@ -62,7 +82,8 @@ def test_torch_blas_and_openmp_are_held_and_released(two_threads):
 def test_the_jobs_of_a_curve_are_held(two_threads, blobs):
     X, y = blobs
     n_jobs = 2
-    expected = np.full(len(X), threads_of_each_job(n_jobs))
-    samplers = {"R": RandomSampler()}
-    curve = budget_curve(samplers, {"Count": ThreadCounter()}, X, y, X, expected, [5], n_seeds=2, n_jobs=n_jobs)
-    np.testing.assert_array_equal(curve.scores("R", 5, "Count"), 1)
+    given = threads_of_each_job(n_jobs)
+    samplers, expected = {"Count": ThreadCountSampler()}, np.full(len(X), given)
+    curve = budget_curve(samplers, {"Count": ThreadCounter()}, X, y, X, expected, [1], n_seeds=2, n_jobs=n_jobs)
+    assert [run.selected_indices.tolist() for run in curve.runs] == [[given]] * 2
+    np.testing.assert_array_equal(curve.scores("Count", 1, "Count"), 1)

@@ -62,7 +62,11 @@ def test_many_categories_have_a_color_each_and_no_names(blobs, rng):
     assert [text.get_text() for text in display.legend_.get_texts()] == ["picked"]
 
 
-@pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy, pd.DataFrame], ids=["array", "tensor", "frame"])
+@pytest.mark.parametrize(
+    "wrap",
+    [np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist],
+    ids=["array", "tensor", "frame", "list"],
+)
 def test_a_pool_of_any_kind_gives_the_same_map_and_is_not_changed(blobs, wrap):
     X, y = blobs
     before, wrapped = X.copy(), wrap(X)
@@ -82,13 +86,57 @@ def test_it_is_drawn_again_from_the_same_coordinates(blobs):
     np.testing.assert_array_equal(drawn(display.points_), before)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("value", [0, 1, 1e-30, 1e25])
+def test_rows_that_do_not_vary_lie_on_one_point(value, metric):
+    display = EmbeddingDisplay.from_embeddings(np.full((50, 4), value), [0, 7], metric=metric)
+    np.testing.assert_array_equal(display.coordinates, np.zeros((50, 2)))
+    display.figure_.canvas.draw()
+
+
+def test_rows_of_one_direction_lie_on_one_point_by_cosine_only(rng):
+    X = np.arange(1, 51)[:, None] * rng.random(4)
+    assert not EmbeddingDisplay.from_embeddings(X, [0]).coordinates.any()
+    assert np.ptp(EmbeddingDisplay.from_embeddings(X, [0], metric="euclidean").coordinates, axis=0).min() > 0
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e25])
+def test_the_unit_of_the_rows_does_not_matter(scale, blobs):
+    X, y = blobs
+    display = EmbeddingDisplay.from_embeddings(X * scale, [0], y, metric="euclidean")
+    sq_dist = ((display.coordinates[:, None] - display.coordinates[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(sq_dist, np.inf)
+    assert (display.y[sq_dist.argmin(axis=1)] == display.y).mean() > 0.9
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_one_row_apart_from_many_alike_and_one_column_can_be_drawn(metric, rng):
+    for X in (np.vstack([np.ones((49, 4)), [[1, 0, 0, 0]]]), rng.normal(size=(50, 1))):
+        assert np.isfinite(EmbeddingDisplay.from_embeddings(X, [0, 49], metric=metric).coordinates).all()
+
+
+@pytest.mark.parametrize("length", [0, 60, 121])
+def test_categories_of_another_length_are_refused(length, blobs):
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        EmbeddingDisplay.from_embeddings(blobs[0], [0, 7], np.zeros(length))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_missing_and_infinite_values_are_refused(value, name, metric, blobs):
+    X = blobs[0].copy()
+    X[3, 1] = value
+    with pytest.raises(ValueError, match=name):
+        EmbeddingDisplay.from_embeddings(X, [0, 7], metric=metric)
+
+
 @pytest.mark.parametrize(
     ("indices", "options", "message"),
     [
         ([], {}, "one picked row or more"),
         ([120], {}, "120, which is not a row"),
         ([-1], {}, "-1, which is not a row"),
-        ([True, False], {}, "one picked row or more"),
+        ([True, False], {}, "boolean mask"),
         ([1], {"metric": "manhattan"}, "metric must be"),
         ([1], {"max_points": 2}, "three rows or more"),
     ],
