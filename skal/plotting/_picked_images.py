@@ -34,7 +34,7 @@ class PickedImagesDisplay:
         self.titles = titles
 
     @classmethod
-    def from_indices(cls, images, indices, *, titles=None, n_columns=10):
+    def from_indices(cls, images, indices, *, titles=None, n_columns=10, ax=None):
         """Draw the images at `indices`.
 
         Parameters
@@ -46,6 +46,8 @@ class PickedImagesDisplay:
         titles : array-like of shape (n,), default=None
             Of the whole pool, such as its labels. Taken by position, not by the labels of a Series.
         n_columns : int, default=10
+        ax : matplotlib Axes, default=None
+            Filled with the images as axes of their own; None makes a figure.
 
         Returns
         -------
@@ -61,26 +63,39 @@ class PickedImagesDisplay:
         if titles is not None:
             check_consistent_length(images, titles)
             titles = [str(title) for title in np.asarray(rows_of(titles, picks), dtype=object)]
-        return cls([images[index] for index in picks], titles).plot(n_columns=n_columns)
+        return cls([images[index] for index in picks], titles).plot(n_columns=n_columns, ax=ax)
 
-    def plot(self, *, n_columns=10):
-        """Draw a new figure, `n_columns` images a line, and return the display."""
+    def plot(self, *, n_columns=10, ax=None):
+        """Draw `n_columns` images a line, into `ax` or a new figure, and return the display."""
         n_columns = min(n_columns, len(self.images))
         n_lines = -(-len(self.images) // n_columns)
+        axes = self._new_axes(n_lines, n_columns) if ax is None else _inner_axes(ax, n_lines, n_columns)
+        self.images_ = []
+        for position, image_ax in enumerate(axes.flat):
+            image_ax.set_axis_off()
+            if position < len(self.images):
+                self.images_.append(image_ax.imshow(self.images[position], cmap="gray_r"))
+                if self.titles is not None:
+                    image_ax.set_title(self.titles[position], fontsize=9, pad=2)
+        self.figure_, self.axes_ = axes.flat[0].figure, axes
+        return self
+
+    def _new_axes(self, n_lines, n_columns):
         line_height = 0.8 if self.titles is None else 1.0
-        figure, axes = pyplot().subplots(
+        _, axes = pyplot().subplots(
             n_lines,
             n_columns,
             figsize=(0.8 * n_columns, line_height * n_lines + 0.4),
             squeeze=False,
             layout="constrained",
         )
-        self.images_ = []
-        for position, ax in enumerate(axes.flat):
-            ax.set_axis_off()
-            if position < len(self.images):
-                self.images_.append(ax.imshow(self.images[position], cmap="gray_r"))
-                if self.titles is not None:
-                    ax.set_title(self.titles[position], fontsize=9, pad=2)
-        self.figure_, self.axes_ = figure, axes
-        return self
+        return axes
+
+
+def _inner_axes(ax, n_lines, n_columns):
+    """Axes in the place of `ax`, line by line from the top, with a little room between them."""
+    ax.set_axis_off()
+    width, height = 1 / n_columns, 1 / n_lines
+    corners = [(column * width, 1 - (line + 1) * height) for line in range(n_lines) for column in range(n_columns)]
+    inner = [ax.inset_axes((left, low, 0.92 * width, 0.8 * height)) for left, low in corners]
+    return np.array(inner, dtype=object).reshape(n_lines, n_columns)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from skal.plotting import PickedImagesDisplay
 
@@ -16,6 +17,18 @@ def test_picked_images_in_the_order_of_the_picks(rng):
     for shown, index in zip(display.images_, [7, 3, 11], strict=True):
         np.testing.assert_array_equal(shown.get_array(), images[index])
     np.testing.assert_array_equal(images, before)
+
+
+def test_images_go_into_given_axes(rng):
+    images = rng.random((20, 4, 4))
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    display = PickedImagesDisplay.from_indices(images, [7, 3, 11], titles=np.arange(20), n_columns=2, ax=left)
+    assert display.figure_ is figure
+    assert display.axes_.shape == (2, 2)
+    assert list(left.child_axes) == list(display.axes_.flat)
+    assert not right.child_axes
+    assert [ax.get_title() for ax in display.axes_.flat] == ["7", "3", "11", ""]
 
 
 @pytest.mark.parametrize(
