@@ -42,7 +42,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     sampler : sampler, default=None
         Chooses the rows. None means ``KMeansSampler()``.
     classifier : classifier, default=None
-        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_unlabeled`` where its
+        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_pool`` where its
         `fit` has that parameter.
     random_state : int, RandomState instance or None, default=None
         Seeds both parts. None leaves them the seeds they have.

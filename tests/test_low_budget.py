@@ -96,7 +96,7 @@ def test_the_probe_is_given_the_pool(blobs):
     X, y = blobs
     model = skal.LowBudgetClassifier(KMeansSampler(9, random_state=0), LinearProbe(random_state=0)).fit(X, y)
     picks = model.selected_indices_
-    by_hand = LinearProbe(random_state=0).fit(X[picks], y[picks], X_unlabeled=X)
+    by_hand = LinearProbe(random_state=0).fit(X[picks], y[picks], X_pool=X)
     np.testing.assert_array_equal(model.predict_proba(X), by_hand.predict_proba(X))
 
 

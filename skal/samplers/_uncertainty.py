@@ -68,7 +68,7 @@ class MaxEntropySampler(_UncertaintySampler):
     budget : int or float, default=10
         Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
     classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        Any of scikit-learn's. Gets the pool as ``X_pool`` where its `fit` has that parameter. None
         means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
     initial : sampler, default=None
         Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
@@ -130,7 +130,7 @@ class MarginSampler(_UncertaintySampler):
     budget : int or float, default=10
         Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
     classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        Any of scikit-learn's. Gets the pool as ``X_pool`` where its `fit` has that parameter. None
         means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
     initial : sampler, default=None
         Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
@@ -191,7 +191,7 @@ class LeastConfidenceSampler(_UncertaintySampler):
     budget : int or float, default=10
         Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
     classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
+        Any of scikit-learn's. Gets the pool as ``X_pool`` where its `fit` has that parameter. None
         means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
     initial : sampler, default=None
         Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
