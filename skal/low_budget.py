@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skal._validation import (
+    HasMethods,
     check_labeled_indices,
     check_pool,
     check_target_length,
@@ -76,8 +77,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "sampler": [None, object],
-        "classifier": [None, object],
+        "sampler": [HasMethods(["fit", "select"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
         "random_state": ["random_state"],
     }
 

@@ -47,6 +47,14 @@ def test_a_grid_over_strategies_and_classifiers(digits):
     assert isinstance(search.best_params_["sampler"], KMeansSampler)
 
 
+def test_parts_that_are_no_sampler_or_no_classifier(digits):
+    X, _, y, _ = digits
+    with pytest.raises(ValueError, match="'sampler' parameter of LowBudgetClassifier must be an object implementing"):
+        skal.LowBudgetClassifier(LinearProbe()).fit(X, y)
+    with pytest.raises(ValueError, match="'classifier' parameter of LowBudgetClassifier must be an object impl"):
+        skal.LowBudgetClassifier(KMeansSampler(), RandomSampler()).fit(X, y)
+
+
 def test_in_a_pipeline(digits):
     X, X_test, y, y_test = digits
     model = make_pipeline(StandardScaler(), skal.LowBudgetClassifier(KMeansSampler(60), random_state=0))

@@ -26,7 +26,7 @@ from skal._validation import (
     local_generator,
 )
 from skal.classifiers._labels import encode_labels
-from skal.classifiers._probe_training import PoolStatistics, PreparedFit, Scaler, finish_fits
+from skal.classifiers._probe_training import PoolStatistics, PreparedFit, Scaler, check_milestones, finish_fits
 
 __all__ = ["LinearProbe"]
 
@@ -315,7 +315,12 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _schedule(self):
         return AdamSchedule(
-            self.lr, tuple(self.milestones), self.gamma, self.n_epochs, self.batch_size, self.weight_decay
+            self.lr,
+            check_milestones(self.milestones),
+            self.gamma,
+            self.n_epochs,
+            self.batch_size,
+            self.weight_decay,
         )
 
     def _keep_layer(self, weight, bias, scaler):

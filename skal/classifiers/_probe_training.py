@@ -15,7 +15,18 @@ from skal._core.moments import pool_moments
 from skal._core.softmax import SoftmaxProblem, stack_bytes, train_softmax
 from skal._validation import Progress, callback_scope, working_memory_bytes
 
-__all__ = ["PoolStatistics", "PreparedFit", "Scaler", "finish_fits"]
+__all__ = ["PoolStatistics", "PreparedFit", "Scaler", "check_milestones", "finish_fits"]
+
+
+def check_milestones(milestones):
+    """Check the epochs at which the learning rate falls; return them as a tuple of int."""
+    given = np.asarray(milestones)
+    if given.size == 0:
+        return ()
+    is_ascending = given.ndim == 1 and given.dtype.kind in "iu" and given[0] >= 0 and (given[1:] > given[:-1]).all()
+    if not is_ascending:
+        raise ValueError(f"milestones must be epochs, integers from 0 on that ascend; found {milestones!r}.")
+    return tuple(given.tolist())
 
 
 def finish_fits(fits):

@@ -212,6 +212,12 @@ def test_bad_input_is_refused_and_named(blobs):
         LinearProbe(scaling="standardise").fit(X, y)
 
 
+@pytest.mark.parametrize("milestones", [(75, 50), (50, 50), (-1, 50), (50.0, 75.0), [[50, 75]], "ab", None])
+def test_milestones_that_are_no_ascending_epochs(milestones, blobs):
+    with pytest.raises(ValueError, match="milestones"):
+        LinearProbe(milestones=milestones).fit(*blobs)
+
+
 @pytest.mark.gpu
 def test_the_same_probe_on_a_gpu(blobs):
     X, y = blobs
