@@ -22,6 +22,7 @@ each_classifier = pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda 
         ([0, 1, 2, None], "not a list of class labels.*None"),
         ([0, 0.5, 1, 2], "not a list of class labels.*continuous"),
         (["0", "1", "2"], r"holds the class 0, which classes=\['0', '1', '2'\] does not list"),
+        ([str(number) for number in range(60)], "holds the class 0, which"),  # numpy.isin finds 0 among these
         ([0, 1], "holds the class 2, which"),
     ],
 )
