@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skal._validation import (
+    HasMethods,
     check_pool,
     check_target_length,
     fit_context,
@@ -43,7 +44,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     sampler : sampler, default=None
         Chooses the rows. None means ``KMeansSampler()``.
     classifier : classifier, default=None
-        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_unlabeled`` where its
+        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_pool`` where its
         `fit` has that parameter.
     random_state : int, RandomState instance or None, default=None
         Seeds both parts. None leaves them the seeds they have.
@@ -77,8 +78,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "sampler": [None, object],
-        "classifier": [None, object],
+        "sampler": [HasMethods(["fit", "select"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
         "random_state": ["random_state"],
     }
 
