@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-
-import numpy as np
 
 from skal._core.restricted import Sketch
 from skal._validation import working_memory_bytes
 
 __all__ = ["SketchCache", "clear_cache", "sketches"]
-
-
-def fingerprint(X: np.ndarray) -> Hashable:
-    digest = hashlib.sha256(np.ascontiguousarray(X).data).digest()
-    return digest, X.shape, X.dtype.str
 
 
 class SketchCache:

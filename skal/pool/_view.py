@@ -12,8 +12,9 @@ from torch import Tensor
 from skal._core.device import resident_bytes
 from skal._core.moments import pool_moments
 from skal._core.restricted import Sketch, sketch_pool, tile_rows_of
+from skal._files._fingerprint import fingerprint
 from skal._validation import working_memory_bytes
-from skal.pool._cache import fingerprint, sketches
+from skal.pool._cache import sketches
 from skal.pool._frame import Frame
 
 __all__ = ["PoolView"]
