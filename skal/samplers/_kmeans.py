@@ -40,8 +40,10 @@ class KMeansSampler(BaseSampler):
         centroids are means of unit rows and not renormalised.
     algorithm : {"auto", "lloyd", "restricted"}, default="auto"
         "lloyd" compares every row with every centroid. "restricted" compares a row with the some 200
-        centroids around its own, first on a few principal coordinates, and moves rows by Hartigan's
-        rule: with hundreds of centroids or more it is many times faster and ends at a lower inertia.
+        centroids around its own, first on a few principal coordinates, moves rows by Hartigan's rule,
+        and swaps centroids: two clusters that cost little as one are merged, and the free centroid splits
+        a costly one. It is many times faster with hundreds of centroids or more, and ends at a lower
+        inertia: on pools with as many separate groups as centroids, far lower.
         "auto" takes "restricted" from 64 centroids, 2²⁰ pairs of row and centroid and 16 features on.
     init : {"k-means++", "random"}, callable or array-like of shape (budget, d), default="k-means++"
         First centroids. "random" takes distinct random rows; a callable gets
