@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from skal.features._checkpoints import load_backbone_weights
-from skal.features._images import IMAGENET, without_addresses
+from skal.features._preparation import IMAGENET, without_addresses
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, resnet
 
 __all__ = ["ExpectedInput", "describe", "expected_input", "load", "prepare", "refuse_unknown", "weights_sha256"]

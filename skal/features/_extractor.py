@@ -18,10 +18,12 @@ from skal._core.blocks import unit_rows
 from skal._core.device import full_float32, resolve_device
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
 from skal.features import _backbones
-from skal.features._images import CIFAR10, CIFAR100, Preparation, open_images, read_batches
+from skal.features._embedding_file import EmbeddingFile, EmbeddingsInMemory
+from skal.features._loading import read_batches
+from skal.features._preparation import CIFAR10, CIFAR100, Preparation
 from skal.features._progress import ImageProgress
 from skal.features._resnet import RESNETS, n_features_of
-from skal.features._store import EmbeddingFile, EmbeddingsInMemory
+from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]
 

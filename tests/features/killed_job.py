@@ -1,4 +1,4 @@
-"""A job that is killed at ten random moments and then finished; run by test_store.py in a process of its own.
+"""A job that is killed at ten random moments and then finished, run by test_embedding_file.py.
 
 python killed_job.py OUTPUT SEED: prints one line a kill, how many rows the manifest counted after it.
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skal.features import TorchFeatureExtractor, _store
+from skal.features import TorchFeatureExtractor, _embedding_file
 
 
 class SlowPatches(torch.nn.Module):
@@ -43,7 +43,7 @@ def attempt(output):
 
 def main():
     output, seed = Path(sys.argv[1]), int(sys.argv[2])
-    _store.SECONDS_BETWEEN_CHECKPOINTS = 0.01
+    _embedding_file.SECONDS_BETWEEN_CHECKPOINTS = 0.01
     rng = np.random.default_rng(seed)
     for _ in range(10):
         child = attempt(output)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skal.features._images import MARKS
+from skal.features._sources import MARKS
 
 __all__ = ["EmbeddingFile", "EmbeddingsInMemory"]
 

@@ -16,8 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from skal.features import TorchFeatureExtractor, _store
-from skal.features._images import FileImages, Preparation, read_batches
+from skal.features import TorchFeatureExtractor, _embedding_file
+from skal.features._loading import read_batches
+from skal.features._preparation import Preparation
+from skal.features._sources import FileImages
 
 JOB = Path(__file__).with_name("killed_job.py")
 
@@ -178,7 +180,7 @@ def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tm
     expected = extractor(None, on_error="skip")
     with pytest.warns(UserWarning, match="1 of 23 images were left out"):
         embeddings = expected.transform(files)
-    code, n_lines = _store.EmbeddingFile.append.__code__, 0
+    code, n_lines = _embedding_file.EmbeddingFile.append.__code__, 0
     for at in range(100):
         output, seen = tmp_path / f"{at}.npy", [0]
 
@@ -213,7 +215,8 @@ def test_a_manifest_whose_rows_are_gone_vouches_for_nothing(arrays, tmp_path, mo
     with pytest.raises(Interrupted):
         extractor(output, 0, normalize=False).transform(arrays)
     assert Path(f"{output}.json").read_text() == stale  # nothing was begun yet
-    monkeypatch.setattr(_store.EmbeddingFile, "_checkpoint", lambda self: None)  # as if killed before the first
+    # As if killed before the first checkpoint.
+    monkeypatch.setattr(_embedding_file.EmbeddingFile, "_checkpoint", lambda self: None)
     with pytest.raises(Interrupted):
         extractor(output, 2, normalize=False).transform(arrays)
     monkeypatch.undo()
@@ -273,7 +276,7 @@ def hold(output, images, is_writing, may_end, n_batches=0, num_workers=0):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_job_killed_while_its_readers_read_can_be_run_again_at_once(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(_store, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(_embedding_file, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     output = tmp_path / "embeddings.npy"
     fork = multiprocessing.get_context("fork")
     is_writing, may_end = fork.Event(), fork.Event()
@@ -323,7 +326,7 @@ def is_running(pid):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_second_writer_is_refused(arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(_store, "SECONDS_TO_WAIT_FOR_THE_LOCK", 0.1)
+    monkeypatch.setattr(_embedding_file, "SECONDS_TO_WAIT_FOR_THE_LOCK", 0.1)
     fork = multiprocessing.get_context("fork")
     is_writing, may_end = fork.Event(), fork.Event()
     writer = fork.Process(target=hold, args=(tmp_path / "embeddings.npy", arrays, is_writing, may_end))
