@@ -16,8 +16,8 @@ LAYERS = [
 
 # Within the vision room, too: each file may import those before it.
 VISION = [
-    "_decoding", "_preparation", "_loading", "_sources", "_resnet", "_checkpoints", "_backbones", "_embedding_file",
-    "_progress", "_extractor", "__init__",
+    "_warnings", "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones",
+    "_identity", "_forward", "_embedded", "_embedding_file", "_progress", "_job", "_extractor", "__init__",
 ]  # fmt: skip
 
 

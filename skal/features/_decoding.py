@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import warnings
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ class UnreadableImage(ValueError):
     """One file that gives no image; the message names it."""
 
 
-def decode(path: Path) -> Any:
+def decode(path: str | os.PathLike[str]) -> Any:
     """Read one file as an upright RGB PIL image, whatever its mode."""
     try:
         from PIL import Image

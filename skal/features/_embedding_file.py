@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skal.features._loading import Batch, Refusal
 from skal.features._sources import MARKS
 
 __all__ = ["EmbeddingFile", "EmbeddingsInMemory"]
@@ -31,7 +32,7 @@ class _Progress(NamedTuple):
 
     n_read: int = 0
     marks: int = 0
-    refused: Mapping[int, str] = MappingProxyType({})
+    refused: Mapping[int, Refusal] = MappingProxyType({})
 
 
 class EmbeddingsInMemory:
@@ -39,7 +40,7 @@ class EmbeddingsInMemory:
 
     def __init__(self, n_images: int, dtype: str) -> None:
         self.n_read = 0
-        self.refused: dict[int, str] = {}
+        self.refused: dict[int, Refusal] = {}
         self._n_images = n_images
         self._dtype = dtype
         self._n_written = 0
@@ -51,15 +52,15 @@ class EmbeddingsInMemory:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str], marks: int) -> None:
+    def append(self, embeddings: np.ndarray | None, batch: Batch) -> None:
         if embeddings is not None:
             if self._n_written == 0:
                 self._embeddings = np.empty((self._n_images, embeddings.shape[1]), dtype=self._dtype)
             stop = self._n_written + len(embeddings)
             self._embeddings[self._n_written : stop] = embeddings
             self._n_written = stop
-        self.n_read = n_read
-        self.refused.update(refused)
+        self.n_read += len(batch.rows) + len(batch.refused)
+        self.refused.update(batch.refused)
 
     def refuse_changed_files(self, marks: int) -> None:
         pass
@@ -113,7 +114,7 @@ class EmbeddingFile:
         return self._progress.n_read
 
     @property
-    def refused(self) -> Mapping[int, str]:
+    def refused(self) -> Mapping[int, Refusal]:
         return self._progress.refused
 
     @property
@@ -145,7 +146,7 @@ class EmbeddingFile:
         finally:
             self._lock.release()
 
-    def append(self, embeddings: np.ndarray | None, n_read: int, refused: dict[int, str], marks: int) -> None:
+    def append(self, embeddings: np.ndarray | None, batch: Batch) -> None:
         if embeddings is not None:
             if self._n_features is None:
                 self._create(embeddings.shape[1])
@@ -153,7 +154,9 @@ class EmbeddingFile:
             self._file.write(np.ascontiguousarray(embeddings, dtype=self._dtype).data)
         # At once, so that an interruption finds all of it done or none.
         self._progress = _Progress(
-            n_read, (self._progress.marks + marks) % MARKS, {**self._progress.refused, **refused}
+            self._progress.n_read + len(batch.rows) + len(batch.refused),
+            (self._progress.marks + batch.marks) % MARKS,
+            {**self._progress.refused, **batch.refused},
         )
         if self._file is not None and time.monotonic() - self._last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS:
             self._checkpoint()
@@ -191,7 +194,7 @@ class EmbeddingFile:
         manifest = self._read_manifest()
         self._refuse_another_job(manifest)
         self._n_features = int(manifest["n_features"])
-        refused = {int(row): reason for row, reason in manifest["refused"].items()}
+        refused = {int(row): Refusal(reason) for row, reason in manifest["refused"].items()}
         self._progress = _Progress(int(manifest["n_read"]), int(manifest["marks"]), refused)
         if self._n_written != manifest["n_written"]:
             raise ValueError(f"{self._manifest} contradicts itself; remove it and {self._path} to start again.")
@@ -269,7 +272,7 @@ class EmbeddingFile:
             "n_written": self._n_written,
             "marks": self._progress.marks,
             "n_images": self._n_images,
-            "refused": dict(self.refused),
+            "refused": {row: refusal.reason for row, refusal in self.refused.items()},
         }
         unfinished = self._manifest.with_name(self._manifest.name + ".new")
         with unfinished.open("w") as file:

@@ -1,32 +1,46 @@
-"""How pixels become the input of a backbone."""
+"""How an image becomes the input of a backbone: sizes and values."""
 
 from __future__ import annotations
 
-import pickle
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["CIFAR10", "CIFAR100", "IMAGENET", "Preparation", "resized_and_cropped", "transformed", "without_addresses"]
+__all__ = ["CIFAR10", "CIFAR100", "IMAGENET", "OfImage", "Preparation", "resized_and_cropped"]
 
 # Mean and standard deviation of the red, green and blue values, from 0 to 1.
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR10 = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CIFAR100 = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
 
+# From an RGB PIL image and its name, for messages, to an array; of all images it has the same shape.
+OfImage = Callable[[Any, str], npt.NDArray[Any]]
+
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pixels become a backbone's input: short side to `resize`, centre to `crop`, values by `mean` and `std`.
+    """Resize, crop, and standardise values; or a function that does it all.
 
-    `custom` replaces all of it by a function of a PIL image.
+    Parameters
+    ----------
+    resize : int or None
+        Pixels of the short side. None keeps the size.
+    crop : int or None
+        Pixels a side of the centre that is kept.
+    mean, std : tuple of float
+        Of the red, green and blue values, from 0 to 1.
+    bicubic : bool
+        How to resize; False is bilinear.
+    on_device : bool
+        Whether images of one size (arrays) are resized all at once on the device, rather than each as it is read.
+    custom : callable or None
+        From a PIL image to a tensor (c, h, w); it replaces everything else.
     """
 
     resize: int | None = None
@@ -34,25 +48,22 @@ class Preparation:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     bicubic: bool = False
+    on_device: bool = False
     custom: Callable[..., Any] | None = None
 
-    def describe(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+    @property
+    def at_read(self) -> OfImage | None:
+        """What is done to each image as it is read; None for images of one size that are resized later."""
+        return None if self.on_device and self.custom is None else self.of_image
+
+    def of_image(self, image: Any, name: str) -> npt.NDArray[Any]:
+        """Turn an RGB PIL image into uint8 (h, w, 3), or into what `custom` gives, float32 (c, h, w)."""
         if self.custom is not None:
-            return {"custom": _describe_function(self.custom)}
-        return {
-            "resize": self.resize,
-            "crop": self.crop,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "interpolation": "bicubic" if self.bicubic else "bilinear",
-        }
+            return _transformed(self.custom, image, name)
+        return np.array(resized_and_cropped(image, self))
 
-    def to_input(self, images: np.ndarray, device: torch.device, *, are_cropped: bool) -> Tensor:
-        """Turn a batch of `Batch.images` into the float32 (m, c, h, w) tensor that the backbone takes.
-
-        Files are cropped when they are read, each from a size of its own; arrays here, all at once.
-        """
+    def to_input(self, images: npt.NDArray[Any], device: torch.device) -> Tensor:
+        """Turn the images of a `Batch` into the float32 (m, c, h, w) tensor that a backbone takes."""
         batch = torch.from_numpy(images)
         if device.type == "cuda":
             batch = batch.pin_memory()
@@ -60,12 +71,22 @@ class Preparation:
         if batch.dtype != torch.uint8:
             return batch
         batch = batch.permute(0, 3, 1, 2)
-        if not are_cropped and self.resize is not None and self.crop is not None:
+        if self.on_device and self.resize is not None and self.crop is not None:
             batch = self._cropped(batch, self.resize, self.crop)
         # One multiply-add a pixel: (x / 255 - mean) / std.
-        std = torch.tensor(self.std, device=device).view(1, 3, 1, 1)
-        mean = torch.tensor(self.mean, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=device).view(1, 3, 1, 1)
         return torch.addcmul(-mean / std, batch.to(torch.float32), 1 / (255 * std))
+
+    def describe(self) -> dict[str, Any]:
+        """Say what it does, apart from `custom`."""
+        return {
+            "resize": self.resize,
+            "crop": self.crop,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": "bicubic" if self.bicubic else "bilinear",
+        }
 
     def _cropped(self, batch: Tensor, resize: int, crop: int) -> Tensor:
         size = _size_of_short_side(batch.shape[2], batch.shape[3], resize)
@@ -75,27 +96,6 @@ class Preparation:
             batch = functional.interpolate(pixels, size, mode=mode, antialias=True).clamp(0, 255)
         top, left = _crop_corner(*size, crop)
         return batch[:, :, top : top + crop, left : left + crop]
-
-
-def without_addresses(text: str) -> str:
-    """The same text in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _describe_function(function: Callable[..., Any]) -> str:
-    """Its name, and a hash of its code, defaults and closure, or of an object's pickled state."""
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]  # type: ignore[attr-defined]
-        parts = (code.co_code, code.co_names, code.co_consts, function.__defaults__, cells)  # type: ignore[attr-defined]
-        state = without_addresses(repr(parts)).encode()
-    else:
-        try:
-            state = pickle.dumps(function)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            state = without_addresses(repr(function)).encode()
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{function.__module__}.{name} {sha256(state).hexdigest()[:16]}"
 
 
 def resized_and_cropped(image: Any, preparation: Preparation) -> Any:
@@ -125,7 +125,7 @@ def _crop_corner(height: int, width: int, crop: int) -> tuple[int, int]:
     return round((height - crop) / 2), round((width - crop) / 2)
 
 
-def transformed(custom: Callable[..., Any], image: Any, name: str) -> np.ndarray:
+def _transformed(custom: Callable[..., Any], image: Any, name: str) -> npt.NDArray[Any]:
     try:
         prepared = custom(image)
     except Exception as error:
@@ -134,4 +134,5 @@ def transformed(custom: Callable[..., Any], image: Any, name: str) -> np.ndarray
     if not isinstance(prepared, Tensor) or prepared.ndim != 3:
         what = f"shape {tuple(prepared.shape)}" if isinstance(prepared, Tensor) else f"a {type(prepared).__name__}"
         raise TypeError(f"image_transform must give a tensor of shape (c, h, w); of {name} it gave {what}.")
-    return prepared.detach().to(torch.float32).cpu().numpy()
+    array: npt.NDArray[Any] = prepared.detach().to(torch.float32).cpu().numpy()
+    return array

@@ -30,7 +30,7 @@ def images():
 
 def embed(output):
     torch.set_num_threads(1)
-    return TorchFeatureExtractor(SlowPatches(), batch_size=8, output=output).transform(images())
+    return TorchFeatureExtractor(SlowPatches(), batch_size=8).embed(images(), output).embeddings
 
 
 def attempt(output):

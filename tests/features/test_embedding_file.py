@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,14 @@ class AtBatch(torch.nn.Module):
         return ""
 
 
-def extractor(output, stop_at=None, **parameters):
-    return TorchFeatureExtractor(AtBatch(stop_at), batch_size=4, image_size=8, output=output, **parameters)
+def embed(images, output=None, stop_at=None, **parameters):
+    parameters = {"backbone": AtBatch(stop_at), "batch_size": 4, "image_size": 8, **parameters}
+    return TorchFeatureExtractor(**parameters).embed(images, output)
 
 
 def interrupted(output, images, stop_at, **parameters):
     with pytest.raises(Interrupted):
-        extractor(output, stop_at, **parameters).transform(images)
+        embed(images, output, stop_at, **parameters)
     return json.loads(Path(f"{output}.json").read_text())
 
 
@@ -77,8 +79,8 @@ def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_r
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_the_file_holds_what_would_be_returned_in_memory(dtype, files, tmp_path):
     output = tmp_path / "embeddings.npy"
-    mapped = extractor(output, dtype=dtype).transform(files)
-    in_memory = extractor(None, dtype=dtype).transform(files)
+    mapped = embed(files, output, dtype=dtype).embeddings
+    in_memory = embed(files, None, dtype=dtype).embeddings
     assert isinstance(mapped, np.memmap)
     assert mapped.dtype == in_memory.dtype == dtype
     assert not mapped.flags.writeable
@@ -93,16 +95,15 @@ def test_an_error_midway_costs_nothing_that_was_done(stop_at, arrays, tmp_path):
     manifest = interrupted(output, arrays, stop_at)
     assert manifest["n_read"] == manifest["n_written"] == 4 * stop_at
     assert not output.exists()
-    resumed = extractor(output)
-    embeddings = resumed.transform(arrays)
-    np.testing.assert_array_equal(embeddings, extractor(None).transform(arrays))
-    np.testing.assert_array_equal(resumed.valid_indices_, np.arange(23))
+    resumed = embed(arrays, output)
+    np.testing.assert_array_equal(resumed.embeddings, embed(arrays).embeddings)
+    np.testing.assert_array_equal(resumed.valid_indices, np.arange(23))
 
 
 def test_a_finished_file_is_returned_without_a_pass(arrays, tmp_path):
     output = tmp_path / "embeddings.npy"
-    first = extractor(output).transform(arrays)
-    again = extractor(output, stop_at=0).transform(arrays)
+    first = embed(arrays, output).embeddings
+    again = embed(arrays, output, stop_at=0).embeddings
     np.testing.assert_array_equal(first, again)
 
 
@@ -133,27 +134,27 @@ def other_images(arrays):
 def test_another_job_is_refused_not_mixed(change, named, is_finished, arrays, tmp_path):
     output = tmp_path / "embeddings.npy"
     if is_finished:
-        extractor(output).transform(arrays)
+        embed(arrays, output)
     else:
         interrupted(output, arrays, 3)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     with pytest.raises(ValueError, match=rf"(?s)begun with something else.*{named}"):
-        extractor(output).set_params(**change).transform(arrays)
+        embed(arrays, output, **change)
     with pytest.raises(ValueError, match=r"(?s)begun with something else.*\nimages: .*'count': 23"):
-        extractor(output).transform(other_images(arrays))
+        embed(other_images(arrays), output)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
-    extractor(output).transform(arrays)
+    embed(arrays, output)
 
 
 def test_other_weights_are_refused(tmp_path, rng):
     arrays, output = rng.integers(0, 256, size=(5, 32, 32, 3), dtype=np.uint8), tmp_path / "embeddings.npy"
     with pytest.warns(UserWarning, match="random weights"):
-        TorchFeatureExtractor(output=output, random_state=0).transform(arrays)
+        TorchFeatureExtractor(random_state=0).embed(arrays, output)
     with (
         pytest.warns(UserWarning, match="random weights"),
         pytest.raises(ValueError, match=r"What differs:\nweights_sha256: '\w+' there, '\w+' now$"),
     ):
-        TorchFeatureExtractor(output=output, random_state=1).transform(arrays)
+        TorchFeatureExtractor(random_state=1).embed(arrays, output)
 
 
 def test_files_that_changed_are_refused(files, tmp_path):
@@ -161,25 +162,24 @@ def test_files_that_changed_are_refused(files, tmp_path):
     assert interrupted(output, files, 3)["n_read"] == 12
     Image.new("RGB", (9, 9)).save(files[11])
     with pytest.raises(ValueError, match="whose sizes or times have changed since"):
-        extractor(output).transform(files)
+        embed(files, output)
 
 
 def test_a_file_may_be_repaired_before_it_is_read(files, tmp_path):
     output, whole = tmp_path / "embeddings.npy", files[20].read_bytes()
     files[20].write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=files[20].name):
-        extractor(output).transform(files)
+        embed(files, output)
     files[20].write_bytes(whole)
-    resumed = extractor(output, stop_at=3)  # three batches are left, so the fourth is never reached
-    np.testing.assert_array_equal(resumed.transform(files), extractor(None).transform(files))
+    resumed = embed(files, output, stop_at=3)  # three batches are left, so the fourth is never reached
+    np.testing.assert_array_equal(resumed.embeddings, embed(files).embeddings)
 
 
 def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tmp_path):
     Image.new("RGB", (1, 1)).save(files[9], format="BMP")
     files[9].write_bytes(files[9].read_bytes()[:20])
-    expected = extractor(None, on_error="skip")
     with pytest.warns(UserWarning, match="1 of 23 images were left out"):
-        embeddings = expected.transform(files)
+        expected = embed(files, on_error="skip")
     code, n_lines = _embedding_file.EmbeddingFile.append.__code__, 0
     for at in range(100):
         output, seen = tmp_path / f"{at}.npy", [0]
@@ -194,16 +194,16 @@ def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tm
         sys.settrace(stop)
         try:
             with pytest.warns(UserWarning, match="left out"):
-                extractor(output, on_error="skip").transform(files)
+                embed(files, output, on_error="skip")
             break
         except KeyboardInterrupt:
             n_lines += 1
         finally:
             sys.settrace(None)
-        resumed = extractor(output, on_error="skip")
         with pytest.warns(UserWarning, match="left out"):
-            np.testing.assert_array_equal(resumed.transform(files), embeddings)
-        np.testing.assert_array_equal(resumed.valid_indices_, expected.valid_indices_)
+            resumed = embed(files, output, on_error="skip")
+        np.testing.assert_array_equal(resumed.embeddings, expected.embeddings)
+        np.testing.assert_array_equal(resumed.valid_indices, expected.valid_indices)
     assert n_lines > 20
 
 
@@ -213,15 +213,15 @@ def test_a_manifest_whose_rows_are_gone_vouches_for_nothing(arrays, tmp_path, mo
     Path(f"{output}.part").unlink()
     stale = Path(f"{output}.json").read_text()
     with pytest.raises(Interrupted):
-        extractor(output, 0, normalize=False).transform(arrays)
+        embed(arrays, output, 0, normalize=False)
     assert Path(f"{output}.json").read_text() == stale  # nothing was begun yet
     # As if killed before the first checkpoint.
     monkeypatch.setattr(_embedding_file.EmbeddingFile, "_checkpoint", lambda self: None)
     with pytest.raises(Interrupted):
-        extractor(output, 2, normalize=False).transform(arrays)
+        embed(arrays, output, 2, normalize=False)
     monkeypatch.undo()
     assert not Path(f"{output}.json").exists()
-    np.testing.assert_array_equal(extractor(output).transform(arrays), extractor(None).transform(arrays))
+    np.testing.assert_array_equal(embed(arrays, output).embeddings, embed(arrays).embeddings)
 
 
 def test_a_dataset_with_other_items_is_refused(tmp_path):
@@ -229,8 +229,8 @@ def test_a_dataset_with_other_items_is_refused(tmp_path):
     output = tmp_path / "embeddings.npy"
     interrupted(output, torch.utils.data.TensorDataset(items), 3)
     with pytest.raises(ValueError, match=r"(?s)What differs:\nimages: "):
-        extractor(output).transform(torch.utils.data.TensorDataset(1 - items))
-    assert extractor(output).transform(torch.utils.data.TensorDataset(items)).shape == (23, 12)
+        embed(torch.utils.data.TensorDataset(1 - items), output)
+    assert embed(torch.utils.data.TensorDataset(items), output).embeddings.shape == (23, 12)
 
 
 @pytest.mark.filterwarnings("ignore:.* images were left out:UserWarning")
@@ -239,14 +239,15 @@ def test_what_was_skipped_before_the_stop_is_known_after_it(stop_at, files, tmp_
     output, bad = tmp_path / "embeddings.npy", [0, 4, 5, 6, 7, 22]
     for row in bad:
         files[row].write_bytes(b"torn")
-    whole = extractor(None, on_error="skip").transform(files)
+    whole = embed(files, None, on_error="skip").embeddings
     if stop_at is not None:
         interrupted(output, files, stop_at, on_error="skip")
         with pytest.raises(ValueError, match=r"000\.png: not an image.*on_error='skip'"):
-            extractor(output).transform(files)
-    resumed = extractor(output, on_error="skip")
-    np.testing.assert_array_equal(resumed.transform(files), whole)
-    np.testing.assert_array_equal(resumed.valid_indices_, np.setdiff1d(np.arange(23), bad))
+            embed(files, output)
+    resumed = embed(files, output, on_error="skip")
+    np.testing.assert_array_equal(resumed.embeddings, whole)
+    np.testing.assert_array_equal(resumed.valid_indices, np.setdiff1d(np.arange(23), bad))
+    assert resumed.paths == tuple(str(files[row]) for row in resumed.valid_indices)
     np.save(tmp_path / "plain.npy", whole)
     assert output.read_bytes() == (tmp_path / "plain.npy").read_bytes()
 
@@ -255,10 +256,10 @@ def test_a_job_that_met_a_bad_image_goes_on_with_skip(files, tmp_path):
     output = tmp_path / "embeddings.npy"
     files[9].write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"009\.png: not an image"):
-        extractor(output).transform(files)
+        embed(files, output)
     assert json.loads(Path(f"{output}.json").read_text())["n_read"] == 8
     with pytest.warns(UserWarning, match=r"1 of 23 images were left out.*009\.png"):
-        assert extractor(output, on_error="skip").transform(files).shape == (22, 12)
+        assert embed(files, output, on_error="skip").embeddings.shape == (22, 12)
 
 
 def hold(output, images, is_writing, may_end, n_batches=0, num_workers=0):
@@ -271,7 +272,7 @@ def hold(output, images, is_writing, may_end, n_batches=0, num_workers=0):
 
     Waiting.__qualname__ = AtBatch.__qualname__
     Waiting.__name__ = AtBatch.__name__
-    extractor(output).set_params(backbone=Waiting(), num_workers=num_workers).transform(images)
+    embed(images, output, backbone=Waiting(), num_workers=num_workers)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -286,14 +287,14 @@ def test_a_job_killed_while_its_readers_read_can_be_run_again_at_once(files, tmp
     os.kill(writer.pid, signal.SIGKILL)
     writer.join(60)
     assert json.loads(Path(f"{output}.json").read_text())["n_read"] == 12
-    embeddings = extractor(output).transform(files)
-    np.testing.assert_array_equal(embeddings, extractor(None).transform(files))
+    embeddings = embed(files, output).embeddings
+    np.testing.assert_array_equal(embeddings, embed(files).embeddings)
 
 
 def read_for_ever(files, pids):
     """Readers whose batches fill the pipe, because nobody takes them."""
-    images = FileImages([*files] * 40, Preparation(resize=64, crop=64))
-    batches = iter(read_batches(images, 40, 2, 0))
+    read = partial(FileImages([*files] * 40).read, of_image=Preparation(resize=64, crop=64).of_image)
+    batches = read_batches(read, [range(start, start + 40) for start in range(0, 920, 40)], 2)
     next(batches)
     for child in multiprocessing.active_children():
         pids.put(child.pid)
@@ -334,7 +335,7 @@ def test_a_second_writer_is_refused(arrays, tmp_path, monkeypatch):
     try:
         assert is_writing.wait(60)
         with pytest.raises(RuntimeError, match=r"Another process is writing to .*embeddings\.npy"):
-            extractor(tmp_path / "embeddings.npy").transform(arrays)
+            embed(arrays, tmp_path / "embeddings.npy")
     finally:
         may_end.set()
         writer.join(60)
@@ -346,12 +347,12 @@ def test_files_that_nothing_explains(arrays, tmp_path):
     output = tmp_path / "embeddings.npy"
     np.save(output, np.zeros(3))
     with pytest.raises(ValueError, match=r"without embeddings\.npy\.json nothing says what is in it"):
-        extractor(output).transform(arrays)
+        embed(arrays, output)
     assert np.load(output).shape == (3,)
     with pytest.raises(ValueError, match=r"must end in \.npy"):
-        extractor(tmp_path / "embeddings.bin").transform(arrays)
+        embed(arrays, tmp_path / "embeddings.bin")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        extractor(tmp_path / "nowhere" / "embeddings.npy").transform(arrays)
+        embed(arrays, tmp_path / "nowhere" / "embeddings.npy")
 
 
 def test_damage_is_found(arrays, tmp_path):
@@ -361,15 +362,15 @@ def test_damage_is_found(arrays, tmp_path):
     whole = part.read_bytes()
     part.write_bytes(whole[:-1])
     with pytest.raises(ValueError, match=r"has \d+ bytes, but embeddings\.npy\.json counts 16 rows of 48 bytes"):
-        extractor(output).transform(arrays)
+        embed(arrays, output)
     part.write_bytes(whole)
     content = manifest.read_text()
     manifest.write_text(content[:-10])
     with pytest.raises(ValueError, match=r"embeddings\.npy\.json is damaged"):
-        extractor(output).transform(arrays)
+        embed(arrays, output)
     manifest.write_text(content.replace('"format": 1', '"format": 99'))
     with pytest.raises(ValueError, match="is of format 99; this version reads 1"):
-        extractor(output).transform(arrays)
+        embed(arrays, output)
     manifest.write_text(content)
     part.unlink()
-    assert extractor(output).transform(arrays).shape == (23, 12)
+    assert embed(arrays, output).embeddings.shape == (23, 12)

@@ -8,8 +8,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 
 from skal.features import TorchFeatureExtractor
 from skal.features._decoding import decode
-from skal.features._preparation import Preparation
-from skal.features._sources import MARKS, ArrayImages, FileImages, images_in_folder
+from skal.features._sources import MARKS, ArrayImages, DatasetImages, FileImages, images_in_folder
 
 
 def test_a_folder_gives_its_images_in_order(tmp_path):
@@ -75,26 +74,48 @@ def test_images_of_several_sizes_need_a_size(files, backbone):
     assert TorchFeatureExtractor(backbone, image_transform=None, image_size=6).transform(files).shape == (23, 12)
 
 
-def test_a_file_that_changed_has_another_fingerprint(files):
-    images = FileImages(files, Preparation())
-    before, marks = images.fingerprint(), images.marks(0, 23)
-    assert FileImages(files[::-1], Preparation()).fingerprint() != before
-    assert (images.marks(0, 7) + images.marks(7, 23)) % MARKS == marks
-    assert FileImages(files[::-1], Preparation()).marks(0, 23) != marks
+def test_a_file_that_changed_has_another_mark(files):
+    images = FileImages(files)
+    marks = images.marks(range(23))
+    assert (images.marks(range(7)) + images.marks(range(7, 23))) % MARKS == marks
+    assert FileImages(files[::-1]).marks(range(23)) != marks
+    assert images.read([3, 1]).marks == images.marks([1, 3])
     Image.new("RGB", (5, 4)).save(files[3])
-    assert images.fingerprint() == before
-    assert images.marks(0, 23) != marks
-    assert images.marks(4, 23) == FileImages(files, Preparation()).marks(4, 23)
-    marks = images.marks(0, 23)
+    assert images.marks(range(23)) != marks
+    assert images.marks(range(4, 23)) == FileImages(files).marks(range(4, 23))
+    marks = images.marks(range(23))
     files[3].unlink()
-    assert images.marks(0, 23) != marks
+    assert images.marks(range(23)) != marks
 
 
 def test_an_array_that_changed_has_another_fingerprint(arrays):
-    before = ArrayImages(arrays, Preparation()).fingerprint()
-    assert ArrayImages(np.asfortranarray(arrays), Preparation()).fingerprint() == before
+    before = ArrayImages(arrays).fingerprint()
+    assert ArrayImages(np.asfortranarray(arrays)).fingerprint() == before
     arrays[-1, -1, -1, -1] ^= 1
-    assert ArrayImages(arrays, Preparation()).fingerprint() != before
+    assert ArrayImages(arrays).fingerprint() != before
+
+
+@pytest.mark.parametrize("kind", ["array", "files", "Dataset"])
+def test_any_rows_are_read_in_any_order(kind, arrays, files):
+    """As a training step needs them, with what belongs to a row beside it."""
+    tensors = torch.from_numpy(arrays / np.float32(255)).permute(0, 3, 1, 2)
+    images = {
+        "array": ArrayImages(arrays),
+        "files": FileImages(files),
+        "Dataset": DatasetImages(TensorDataset(tensors)),
+    }
+    rows, expected = np.array([7, 0, 22, 7]), tensors.numpy() if kind == "Dataset" else arrays
+    batch = images[kind].read(rows)
+    np.testing.assert_array_equal(batch.images, expected[rows])
+    np.testing.assert_array_equal(batch.rows, rows)
+
+
+def test_rows_of_files_that_cannot_be_read_are_missing_beside_their_labels(arrays, files):
+    files[7].write_text("not pixels")
+    batch = FileImages(files).read([7, 3, 22])
+    np.testing.assert_array_equal(batch.images, arrays[batch.rows])
+    assert batch.rows.tolist() == [3, 22]
+    assert list(batch.refused) == [7]
 
 
 def test_linked_folders_are_walked_and_folders_are_no_images(tmp_path):
