@@ -17,7 +17,8 @@ LAYERS = [
 # Within the vision room, too: each file may import those before it.
 VISION = [
     "_warnings", "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones",
-    "_identity", "_forward", "_embedded", "_embedding_file", "_progress", "_job", "_extractor", "__init__",
+    "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest", "_kept_rows", "_embedding_file",
+    "_progress", "_job", "_extractor", "__init__",
 ]  # fmt: skip
 
 

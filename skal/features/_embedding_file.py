@@ -1,72 +1,29 @@
-"""Where embeddings go: memory, or a .npy file that survives being killed at any moment."""
+"""Embeddings that go to a .npy file, which survives being killed at any moment."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from skal.features._kept_rows import plan_rows
 from skal.features._loading import Batch, Refusal
-from skal.features._sources import MARKS
+from skal.features._lock import WriterLock
+from skal.features._manifest import Manifest, read_paths, sync_folder, write_paths
+from skal.features._npy import npy_header, rows_counted
+from skal.features._sources import MARKS, FileImages, Images
 
-__all__ = ["EmbeddingFile", "EmbeddingsInMemory"]
+__all__ = ["EmbeddingFile"]
 
 # A checkpoint waits for the disk; this much work may have to be done again.
 SECONDS_BETWEEN_CHECKPOINTS = 1.0
-
-# The reading processes of a job that was killed share its lock for a moment, until they notice its end.
-SECONDS_TO_WAIT_FOR_THE_LOCK = 10.0
-
-_FORMAT = 1
-_MANIFEST_KEYS = ("identity", "n_features", "n_read", "n_written", "marks", "refused")
-
-
-class _Progress(NamedTuple):
-    """How many images were read, what marked their files, and which of them gave no row and why."""
-
-    n_read: int = 0
-    marks: int = 0
-    refused: Mapping[int, Refusal] = MappingProxyType({})
-
-
-class EmbeddingsInMemory:
-    """An array that is made once the length of an embedding is known."""
-
-    def __init__(self, n_images: int, dtype: str) -> None:
-        self.n_read = 0
-        self.refused: dict[int, Refusal] = {}
-        self._n_images = n_images
-        self._dtype = dtype
-        self._n_written = 0
-        self._embeddings = np.empty((0, 0), dtype=dtype)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def append(self, embeddings: np.ndarray | None, batch: Batch) -> None:
-        if embeddings is not None:
-            if self._n_written == 0:
-                self._embeddings = np.empty((self._n_images, embeddings.shape[1]), dtype=self._dtype)
-            stop = self._n_written + len(embeddings)
-            self._embeddings[self._n_written : stop] = embeddings
-            self._n_written = stop
-        self.n_read += len(batch.rows) + len(batch.refused)
-        self.refused.update(batch.refused)
-
-    def refuse_changed_files(self, marks: int) -> None:
-        pass
-
-    def finish(self) -> np.ndarray:
-        return self._embeddings[: self._n_written]
 
 
 class EmbeddingFile:
@@ -74,63 +31,72 @@ class EmbeddingFile:
 
     Rows are on the disk before the manifest counts them, and the manifest is replaced as a whole, so that whenever
     the process ends, what the manifest counts is there. What it does not count is written again, with the same
-    bytes. Until the last row is there the file is called ``<name>.part``.
+    bytes. Until the last row is there a new file is called ``<name>.part``. Of image files ``<name>.paths.json`` says
+    which row is which, and images that come later are appended to the file where it is: its head counts them when all
+    are there, so that it can be read meanwhile.
 
     Parameters
     ----------
     path : Path
-    n_images : int
+    images : Images
+        As they were passed.
     dtype : str
     identity : dict
         What is embedded and by what; a file of another identity is refused.
 
+    Attributes
+    ----------
+    images : Images
+        In the order of the file, from entering on: those that were read already come first.
+    positions : ndarray of shape (len(images),), int64
+        Where each stands among those that were passed; -1 for one that was refused once and counts no more.
+    n_read : int
+        How many of `images` were read.
+    refused : mapping of int to Refusal
+        Which of them gave no row.
+    n_features : int or None
+        Length of an embedding, once it is known.
+
     Raises
     ------
     ValueError
-        If the file there is of another identity, or nothing says what it is.
+        If the file there is of another identity or damaged, nothing says what it is, or its images changed or are
+        missing now.
     RuntimeError
         If another process is writing to it.
     """
 
-    def __init__(self, path: Path, n_images: int, dtype: str, identity: dict[str, Any]) -> None:
+    def __init__(self, path: Path, images: Images, dtype: str, identity: dict[str, Any]) -> None:
         if path.suffix != ".npy":
             raise ValueError(f"output={str(path)!r} must end in .npy.")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"output={str(path)!r}: there is no folder {path.parent}.")
-        self._progress = _Progress()
+        self.images = images
+        self.positions = np.arange(len(images), dtype=np.int64)
         self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._manifest = path.with_name(path.name + ".json")
-        self._n_images = n_images
+        self._part, self._manifest_path = path.with_name(path.name + ".part"), path.with_name(path.name + ".json")
+        self._paths_path = path.with_name(path.name + ".paths.json")
         self._dtype = np.dtype(dtype)
-        self._identity = identity
-        self._n_features: int | None = None
+        self._lock = WriterLock(path)
+        self._state = Manifest(identity, len(images))
         self._file: Any = None
-        self._offset = 0
+        self._path_hash = 0, sha256()
         self._last_checkpoint = time.monotonic()
 
     @property
     def n_read(self) -> int:
-        return self._progress.n_read
+        return self._state.n_read
 
     @property
     def refused(self) -> Mapping[int, Refusal]:
-        return self._progress.refused
+        return self._state.refused
 
     @property
-    def _n_written(self) -> int:
-        return self._progress.n_read - len(self._progress.refused)
+    def n_features(self) -> int | None:
+        return self._state.n_features
 
     def __enter__(self) -> Self:
-        from filelock import FileLock, Timeout
-
-        self._lock = FileLock(f"{self._path}.lock", timeout=SECONDS_TO_WAIT_FOR_THE_LOCK)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise RuntimeError(
-                f"Another process is writing to {self._path}; wait for it, or choose another output."
-            ) from error
+        self._lock.acquire()
         try:
             self._resume()
         except BaseException:
@@ -146,155 +112,153 @@ class EmbeddingFile:
         finally:
             self._lock.release()
 
-    def append(self, embeddings: np.ndarray | None, batch: Batch) -> None:
+    def append(self, embeddings: npt.NDArray[Any] | None, batch: Batch) -> None:
         if embeddings is not None:
-            if self._n_features is None:
+            if self._file is None:
                 self._create(embeddings.shape[1])
-            self._file.seek(self._offset + self._n_written * self._row_bytes)
+            self._file.seek(self._end_of_rows)
             self._file.write(np.ascontiguousarray(embeddings, dtype=self._dtype).data)
         # At once, so that an interruption finds all of it done or none.
-        self._progress = _Progress(
-            self._progress.n_read + len(batch.rows) + len(batch.refused),
-            (self._progress.marks + batch.marks) % MARKS,
-            {**self._progress.refused, **batch.refused},
+        self._state = replace(
+            self._state,
+            n_read=self._state.n_read + len(batch.rows) + len(batch.refused),
+            marks=(self._state.marks + batch.marks) % MARKS,
+            refused={**self._state.refused, **batch.refused},
         )
         if self._file is not None and time.monotonic() - self._last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS:
             self._checkpoint()
 
-    def refuse_changed_files(self, marks: int) -> None:
-        """Raise where the files read so far are not marked now as they were when they were read."""
-        if marks != self._progress.marks:
-            raise ValueError(
-                f"{self._path} holds embeddings of files whose sizes or times have changed since; choose another "
-                f"output, or remove it and {self._manifest.name}."
-            )
-
-    def finish(self) -> np.ndarray:
-        """Close the file at its last row, give it its name, and map it."""
+    def finish(self) -> npt.NDArray[Any]:
+        """Close the file at its last row, let its head count all of them, give it its name, and map it."""
         if self._file is not None:
             self._checkpoint()
+            self._file.truncate(self._end_of_rows)
+            _to_disk(self._file)
             self._file.seek(0)
-            self._file.write(self._header(self._n_written))
-            self._file.truncate(self._offset + self._n_written * self._row_bytes)
+            self._file.write(self._header(self._state.n_written))
             _to_disk(self._file)
             self._file.close()
             self._file = None
-            os.replace(self._part, self._path)
-            _folder_to_disk(self._path.parent)
-        return np.load(self._path, mmap_mode="r")
+            if self._part.exists():
+                os.replace(self._part, self._path)
+                sync_folder(self._path.parent)
+        mapped: npt.NDArray[Any] = np.load(self._path, mmap_mode="r")
+        return mapped
 
     def _resume(self) -> None:
-        if not self._manifest.exists() and self._path.exists():
+        if not self._manifest_path.exists() and self._path.exists():
             raise ValueError(
-                f"{self._path} exists, but without {self._manifest.name} nothing says what is in it; remove it or "
-                "choose another output."
+                f"{self._path} exists, but without {self._manifest_path.name} nothing says what is in it; remove it "
+                "or choose another output."
             )
-        if not self._manifest.exists() or not (self._part.exists() or self._path.exists()):
+        if not self._manifest_path.exists() or not (self._part.exists() or self._path.exists()):
+            self._plan([], {})
             return
-        manifest = self._read_manifest()
-        self._refuse_another_job(manifest)
-        self._n_features = int(manifest["n_features"])
-        refused = {int(row): Refusal(reason) for row, reason in manifest["refused"].items()}
-        self._progress = _Progress(int(manifest["n_read"]), int(manifest["marks"]), refused)
-        if self._n_written != manifest["n_written"]:
-            raise ValueError(f"{self._manifest} contradicts itself; remove it and {self._path} to start again.")
-        self._offset = len(self._header(self._n_images))
-        self._check_size()
-        if self._part.exists():
-            self._file = self._part.open("r+b")
-
-    def _check_size(self) -> None:
-        """Raise where fewer rows are there than the manifest counts: copied while it grew, say."""
+        kept = Manifest.load(self._manifest_path)
+        kept.refuse_another_job(self._state.identity, self._path)
+        planned = self._planned_paths(kept)
+        self._plan(planned[: kept.n_read], kept.refused)
+        self._state = replace(kept, n_images=len(self.images))
+        self._refuse_changed_files()
         present = self._part if self._part.exists() else self._path
-        needed = self._offset + self._n_written * self._row_bytes
-        found = present.stat().st_size
-        if found < needed or (present == self._path and (found != needed or self.n_read < self._n_images)):
+        n_counted = self._check_file(present, kept)
+        is_changed = kept.n_images != len(self.images) or tuple(planned) != (self.images.paths or ())
+        if present == self._part or n_counted < kept.n_written or kept.n_read < len(self.images) or is_changed:
+            self._file = present.open("r+b")
+        if is_changed:
+            self._announce()
+
+    def _plan(self, read: list[str], refused: Mapping[int, Refusal]) -> None:
+        """Put the images into the order of the file."""
+        if isinstance(self.images, FileImages):
+            plan = plan_rows(self.images.paths, read, refused, self.images.mark_of)
+            self.images, self.positions = FileImages(plan.paths), plan.positions
+
+    def _planned_paths(self, kept: Manifest) -> list[str]:
+        """Read the order of the file when it was last written to."""
+        if self.images.paths is None:
+            return []
+        paths = read_paths(self._paths_path)
+        if _updated(sha256(), paths[: kept.n_read]).hexdigest() != kept.paths_sha256:
             raise ValueError(
-                f"{present} has {found} bytes, but {self._manifest.name} counts {self._n_written} rows of "
+                f"{self._paths_path} is not the list of paths that {self._manifest_path.name} counts; restore it from "
+                "a copy."
+            )
+        return paths
+
+    def _refuse_changed_files(self) -> None:
+        """Raise where the files of the rows are not marked now as they were when they were read."""
+        rows = (row for row in range(self.n_read) if row not in self.refused)
+        if self.images.marks(rows) != self._state.marks:
+            raise ValueError(
+                f"{self._path} holds embeddings of files whose sizes or times have changed since; choose another "
+                f"output, or remove it and {self._manifest_path.name}."
+            )
+
+    def _check_file(self, present: Path, kept: Manifest) -> int:
+        """Return how many rows its head counts; raise where it is not the file that the manifest describes."""
+        with present.open("rb") as file:
+            counted = rows_counted(file.read(len(self._header(0))), self._dtype, kept.n_features)
+        if counted is None:
+            raise ValueError(
+                f"{present} does not begin as {self._manifest_path.name} says, with rows of {kept.n_features} "
+                f"{self._dtype}; one of them is damaged: remove both to start again."
+            )
+        needed, found = self._end_of_rows, present.stat().st_size
+        is_finished = present == self._path and kept.n_read == kept.n_images and counted == kept.n_written
+        if found < needed or (is_finished and found != needed):
+            raise ValueError(
+                f"{present} has {found} bytes, but {self._manifest_path.name} counts {kept.n_written} rows of "
                 f"{self._row_bytes} bytes; remove both to start again."
             )
-
-    def _read_manifest(self) -> dict[str, Any]:
-        try:
-            manifest = json.loads(self._manifest.read_text())
-            if manifest["format"] == _FORMAT:
-                return {key: manifest[key] for key in _MANIFEST_KEYS}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self._manifest} is damaged; remove it and {self._path} to start again.") from error
-        raise ValueError(f"{self._manifest} is of format {manifest['format']}; this version reads {_FORMAT}.")
-
-    def _refuse_another_job(self, manifest: dict[str, Any]) -> None:
-        before, now = manifest["identity"], json.loads(json.dumps(self._identity))
-        differing = [
-            f"{key}: {before.get(key)!r} there, {now.get(key)!r} now"
-            for key in sorted({*before, *now})
-            if before.get(key) != now.get(key)
-        ]
-        if differing:
-            raise ValueError(
-                f"{self._path} was begun with something else; choose another output, or remove it and "
-                f"{self._manifest.name}. What differs:\n" + "\n".join(differing)
-            )
+        return counted
 
     def _create(self, n_features: int) -> None:
-        self._n_features = n_features
-        if self._manifest.exists():  # of a job whose rows are gone: it says nothing about this one's
-            self._manifest.unlink()
-            _folder_to_disk(self._manifest.parent)
+        self._state = replace(self._state, n_features=n_features)
+        if self._manifest_path.exists():  # of a job whose rows are gone: it says nothing about this one's
+            self._manifest_path.unlink()
+            sync_folder(self._path.parent)
+        if self.images.paths is not None:
+            write_paths(self._paths_path, self.images.paths)
         self._file = self._part.open("w+b")
-        header = self._header(self._n_images)
-        self._offset = len(header)
-        self._file.write(header)
+        self._file.write(self._header(len(self.images)))
+
+    def _announce(self) -> None:
+        """Say how many images there are now before any of their rows is written."""
+        if self.images.paths is not None:
+            write_paths(self._paths_path, self.images.paths)
+        self._checkpoint()
 
     @property
     def _row_bytes(self) -> int:
-        assert self._n_features is not None  # noqa: S101
-        return self._n_features * self._dtype.itemsize
+        return (self._state.n_features or 0) * self._dtype.itemsize
+
+    @property
+    def _end_of_rows(self) -> int:
+        return len(self._header(0)) + self._state.n_written * self._row_bytes
 
     def _header(self, n_rows: int) -> bytes:
-        """The head of a .npy file, of one length for every number of rows up to `n_images`."""
-        from io import BytesIO
-
-        buffer = BytesIO()
-        description = np.lib.format.dtype_to_descr(self._dtype)
-        np.lib.format.write_array_header_1_0(
-            buffer, {"descr": description, "fortran_order": False, "shape": (n_rows, self._n_features)}
-        )
-        return buffer.getvalue()
+        return npy_header(self._dtype, n_rows, self._state.n_features)
 
     def _checkpoint(self) -> None:
         _to_disk(self._file)
-        manifest = {
-            "format": _FORMAT,
-            "identity": self._identity,
-            "n_features": self._n_features,
-            "n_read": self.n_read,
-            "n_written": self._n_written,
-            "marks": self._progress.marks,
-            "n_images": self._n_images,
-            "refused": {row: refusal.reason for row, refusal in self.refused.items()},
-        }
-        unfinished = self._manifest.with_name(self._manifest.name + ".new")
-        with unfinished.open("w") as file:
-            json.dump(manifest, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, self._manifest)
-        _folder_to_disk(self._manifest.parent)
+        replace(self._state, paths_sha256=self._paths_sha256()).save(self._manifest_path)
         self._last_checkpoint = time.monotonic()
+
+    def _paths_sha256(self) -> str | None:
+        if self.images.paths is None:
+            return None
+        n_hashed, digest = self._path_hash
+        self._path_hash = self.n_read, _updated(digest.copy(), self.images.paths[n_hashed : self.n_read])
+        return self._path_hash[1].hexdigest()
+
+
+def _updated(digest: Any, paths: list[str] | tuple[str, ...]) -> Any:
+    for path in paths:
+        digest.update(f"{path}\0".encode(errors="surrogateescape"))
+    return digest
 
 
 def _to_disk(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    """Make a rename last through a loss of power, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

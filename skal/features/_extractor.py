@@ -218,7 +218,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             A ``.npy`` file to write block by block, for long jobs: killed at any moment and run again, the same call
             goes on where it stopped, and ends with the same bytes. ``<output>.json`` beside it says what is
             embedded, by what, and how far it is; other images or another backbone are refused. A finished file is
-            returned at once.
+            returned at once. Rows stay tied to files: ``<output>.paths.json`` lists them, files that are new are
+            appended (only they are embedded), whatever their place among those that were passed, and one that has
+            a row and is missing now is refused by name.
 
         Returns
         -------
@@ -230,7 +232,8 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If an image cannot be read (its path is named), images of one batch differ in size, an embedding is not
-            finite, the weights are not the backbone's, or `output` holds something else.
+            finite or not as long as the others, the weights are not the backbone's, or `output` holds something
+            else or is damaged.
         FileNotFoundError
             If there is no such folder, or no such file of weights.
         NotFittedError
@@ -320,6 +323,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             forward=Forward(device, autocast, self.dtype, bool(self.normalize)),
             on_error=self.on_error,
             verbose=self.verbose,
+            expected_n_features=getattr(self, "n_features_out_", None),
         )
 
     def __sklearn_tags__(self):

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from skal._core.device import full_float32
 from skal.features._backbones import freeze, load, preparation_for
 from skal.features._embedded import Embedded
-from skal.features._embedding_file import EmbeddingFile, EmbeddingsInMemory
+from skal.features._embedding_file import EmbeddingFile
 from skal.features._forward import Forward
 from skal.features._identity import describe_backbone, describe_function, weights_sha256
+from skal.features._in_memory import EmbeddingsInMemory
 from skal.features._loading import Batch, Refusal, read_batches, resolve_workers
 from skal.features._preparation import Preparation
 from skal.features._progress import ImageProgress
@@ -26,6 +28,8 @@ from skal.features._sources import Images
 from skal.features._warnings import warn_user
 
 __all__ = ["EmbeddingJob"]
+
+Sink = EmbeddingFile | EmbeddingsInMemory
 
 _REASONS_SHOWN = 3
 
@@ -44,25 +48,21 @@ class EmbeddingJob:
     forward: Forward
     on_error: str
     verbose: int
+    expected_n_features: int | None = None
 
     def run(self, images: Images, output: str | PathLike[str] | None) -> Embedded:
         """Embed images; what `output` holds already is not embedded again."""
         preparation, model = self._preparation_for(images), self._load_backbone()
         with self._sink(output, images, preparation, model) as sink, full_float32(), torch.inference_mode():
-            sink.refuse_changed_files(images.marks(row for row in range(sink.n_read) if row not in sink.refused))
-            self._refuse(sink.refused)
-            model = self._frozen(model)
-            with ImageProgress(len(images), sink.n_read, self.verbose) as progress:
-                batches = self._read(images, preparation, sink.n_read)
-                for batch, embeddings in self.forward.run(model, preparation, batches, images):
-                    self._refuse(batch.refused)
-                    sink.append(embeddings, batch)
-                    progress.advance(sink.n_read)
-            _refuse_none_left(sink.refused, len(images))
+            self._refuse(_left_out(sink))
+            self._fill(sink, preparation, self._frozen(model))
+            left_out = _left_out(sink)
+            if len(left_out) == len(images):
+                raise _none_can_be_read(left_out)
             embeddings = sink.finish()
-        _warn_of(sink.refused, len(images))
-        rows = np.delete(np.arange(len(images), dtype=np.int64), sorted(sink.refused))
-        return Embedded(embeddings, rows, None if images.paths is None else tuple(images.paths[row] for row in rows))
+        _warn_of(left_out, len(images))
+        rows, paths = np.delete(np.arange(len(sink.images)), sorted(sink.refused)), sink.images.paths
+        return Embedded(embeddings, sink.positions[rows], None if paths is None else tuple(paths[row] for row in rows))
 
     def n_features(self, images: Images) -> int:
         """Embed the first image that can be read; return how long its embedding is."""
@@ -76,6 +76,17 @@ class EmbeddingJob:
                     return embeddings.shape[1]
                 refused |= batch.refused
         raise _none_can_be_read(refused)
+
+    def _fill(self, sink: Sink, preparation: Preparation, model: nn.Module) -> None:
+        images = sink.images
+        with ImageProgress(len(images), sink.n_read, self.verbose) as progress:
+            batches = self._read(images, preparation, sink.n_read)
+            for batch, embeddings in self.forward.run(model, preparation, batches, images):
+                self._refuse(batch.refused)
+                if embeddings is not None:
+                    self._refuse_other_length(embeddings, sink.n_features, images.name_of(int(batch.rows[0])))
+                sink.append(embeddings, batch)
+                progress.advance(sink.n_read)
 
     def _load_backbone(self) -> nn.Module:
         model = load(self.backbone, self.weights, self.seed, self.image_size)
@@ -103,10 +114,10 @@ class EmbeddingJob:
 
     def _sink(
         self, output: str | PathLike[str] | None, images: Images, preparation: Preparation, model: nn.Module
-    ) -> EmbeddingFile | EmbeddingsInMemory:
+    ) -> Sink:
         forward, custom = self.forward, preparation.custom
         if output is None:
-            return EmbeddingsInMemory(len(images), forward.dtype)
+            return EmbeddingsInMemory(images, forward.dtype)
         identity = {
             "images": images.fingerprint(),
             "backbone": describe_backbone(self.backbone),
@@ -118,20 +129,30 @@ class EmbeddingJob:
             "device": forward.device.type,
             "autocast": forward.autocast,
         }
-        return EmbeddingFile(Path(output), len(images), forward.dtype, identity)
+        return EmbeddingFile(Path(output), images, forward.dtype, identity)
+
+    def _refuse_other_length(self, embeddings: npt.NDArray[Any], of_earlier: int | None, name: str) -> None:
+        expected = self.expected_n_features if of_earlier is None else of_earlier
+        if expected not in (None, embeddings.shape[1]):
+            found_by = "fit found" if of_earlier is None else "those before it have"
+            raise ValueError(
+                f"The embedding of {name} has length {embeddings.shape[1]}, and {found_by} {expected}. A backbone that "
+                "flattens gives images of another size another length: set image_size, or an image_transform that "
+                "makes them alike. (After a change of parameters, call fit again.)"
+            )
 
     def _refuse(self, refused: Mapping[int, Refusal]) -> None:
         if refused and self.on_error == "raise":
             raise ValueError(f"{refused[min(refused)].reason}. on_error='skip' leaves such images out.")
 
 
+def _left_out(sink: Sink) -> dict[int, Refusal]:
+    """What cannot be read of the images that were passed."""
+    return {row: refusal for row, refusal in sink.refused.items() if sink.positions[row] >= 0}
+
+
 def _none_can_be_read(refused: Mapping[int, Refusal]) -> ValueError:
-    return ValueError(f"None of the {len(refused)} images can be read; the first: {refused[0].reason}")
-
-
-def _refuse_none_left(refused: Mapping[int, Refusal], n_images: int) -> None:
-    if len(refused) == n_images:
-        raise _none_can_be_read(refused)
+    return ValueError(f"None of the {len(refused)} images can be read; the first: {refused[min(refused)].reason}")
 
 
 def _warn_of(refused: Mapping[int, Refusal], n_images: int) -> None:

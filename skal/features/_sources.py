@@ -93,11 +93,11 @@ class FileImages:
             try:
                 image = decode(self.paths[row])
             except UnreadableImage as error:
-                refused[row] = Refusal(str(error), self._mark(row))
+                refused[row] = Refusal(str(error), self.mark_of(self.paths[row]))
                 continue
             images.append(np.array(image) if of_image is None else of_image(image, self.name_of(row)))
             read.append(row)
-            marks += self._mark(row)
+            marks += self.mark_of(self.paths[row])
         return Batch(_as_rows(read), _stacked(images, read, self.name_of), refused, marks % MARKS)
 
     def name_of(self, row: int) -> str:
@@ -109,15 +109,16 @@ class FileImages:
 
     def marks(self, rows: Iterable[int]) -> int:
         """A number that changes when one of these files is replaced; those of parts add up to that of the whole."""
-        return sum(map(self._mark, rows)) % MARKS
+        return sum(self.mark_of(self.paths[row]) for row in rows) % MARKS
 
-    def _mark(self, row: int) -> int:
+    def mark_of(self, path: str) -> int:
+        """Hash the path, size and time of change of a file; 0 where there is none."""
         try:
-            status = os.stat(self.paths[row])
+            status = os.stat(path)
         except OSError:
             return 0
-        facts = f"{row} {status.st_size} {status.st_mtime_ns}"
-        return int.from_bytes(sha256(facts.encode()).digest()[:8], "little")
+        facts = f"{path} {status.st_size} {status.st_mtime_ns}"
+        return int.from_bytes(sha256(facts.encode(errors="surrogateescape")).digest()[:8], "little")
 
 
 class DatasetImages:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skal.features import TorchFeatureExtractor, _embedding_file
+from skal.features import TorchFeatureExtractor, _embedding_file, _lock
 from skal.features._loading import read_batches
 from skal.features._preparation import Preparation
 from skal.features._sources import FileImages
@@ -58,22 +58,46 @@ def interrupted(output, images, stop_at, **parameters):
     return json.loads(Path(f"{output}.json").read_text())
 
 
+def kill_ten_times(output, seed, *folder):
+    command = [sys.executable, str(JOB), str(output), str(seed), *map(str, folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_run(tmp_path):
     seed = secrets.randbelow(2**32)
     job = runpy.run_path(str(JOB))
-    embeddings = job["embed"](tmp_path / "whole.npy")
+    embeddings = job["embed"](job["arrays"](), tmp_path / "whole.npy").embeddings
     assert embeddings.shape == (4000, 48)
-    done = subprocess.run(
-        [sys.executable, str(JOB), str(tmp_path / "killed.npy"), str(seed)], check=True, capture_output=True, text=True
-    )
-    attempts = [json.loads(line) for line in done.stdout.splitlines()]
+    attempts = kill_ten_times(tmp_path / "killed.npy", seed)
     n_read = [attempt["n_read"] for attempt in attempts]
     assert [attempt["killed"] for attempt in attempts].count(True) >= 5, f"seed {seed}: {attempts}"
     assert n_read == sorted(n_read), f"seed {seed}: {attempts}"
     assert any(0 < n < 4000 for n in n_read), f"seed {seed}: {attempts}"
     assert (tmp_path / "killed.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes(), f"seed {seed}: {attempts}"
     assert not (tmp_path / "killed.npy.part").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_ten_times_while_it_appends_nothing_is_lost_and_the_file_stays_readable(tmp_path):
+    seed, folder, later = secrets.randbelow(2**32), tmp_path / "photos", tmp_path / "later"
+    job = runpy.run_path(str(JOB))
+    n_first, n_all = 40, 2000
+    for place in (folder, later):
+        place.mkdir()
+    for number, image in enumerate(job["arrays"]()[:n_all]):
+        Image.fromarray(image).save((folder if number % 50 == 0 else later) / f"{number:05}.bmp")
+    first = job["embed"](folder, tmp_path / "whole.npy").embeddings
+    attempts = kill_ten_times(tmp_path / "killed.npy", seed, folder, later)
+    assert [attempt["killed"] for attempt in attempts].count(True) >= 5, f"seed {seed}: {attempts}"
+    assert any(n_first < attempt["n_read"] < n_all for attempt in attempts), f"seed {seed}: {attempts}"
+    assert {attempt["n_rows"] for attempt in attempts} <= {n_first, n_all}, f"seed {seed}: {attempts}"
+    whole = job["embed"](folder, tmp_path / "whole.npy")
+    np.testing.assert_array_equal(whole.embeddings[:n_first], first)
+    for suffix in ("", ".paths.json"):
+        killed, uninterrupted = (Path(f"{tmp_path / name}{suffix}") for name in ("killed.npy", "whole.npy"))
+        assert killed.read_bytes() == uninterrupted.read_bytes(), f"seed {seed}: {attempts}"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -327,7 +351,7 @@ def is_running(pid):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_second_writer_is_refused(arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(_embedding_file, "SECONDS_TO_WAIT_FOR_THE_LOCK", 0.1)
+    monkeypatch.setattr(_lock, "SECONDS_TO_WAIT", 0.1)
     fork = multiprocessing.get_context("fork")
     is_writing, may_end = fork.Event(), fork.Event()
     writer = fork.Process(target=hold, args=(tmp_path / "embeddings.npy", arrays, is_writing, may_end))
@@ -368,9 +392,143 @@ def test_damage_is_found(arrays, tmp_path):
     manifest.write_text(content[:-10])
     with pytest.raises(ValueError, match=r"embeddings\.npy\.json is damaged"):
         embed(arrays, output)
-    manifest.write_text(content.replace('"format": 1', '"format": 99'))
-    with pytest.raises(ValueError, match="is of format 99; this version reads 1"):
+    manifest.write_text(content.replace('"format": 2', '"format": 99'))
+    with pytest.raises(ValueError, match="is of format 99; this version reads 2"):
         embed(arrays, output)
     manifest.write_text(content)
     part.unlink()
     assert embed(arrays, output).embeddings.shape == (23, 12)
+
+
+class Flattens(torch.nn.Module):
+    def forward(self, x):
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("is_finished_before", [True, False])
+@pytest.mark.parametrize("to_disk", [True, False])
+def test_embeddings_of_another_length_are_refused_not_cut(to_disk, is_finished_before, files, tmp_path):
+    output = tmp_path / "embeddings.npy" if to_disk else None
+    Image.new("RGB", (9, 9)).save(files[20])
+    parameters = {"backbone": Flattens(), "image_size": None, "image_transform": None, "batch_size": 1}
+    if to_disk and is_finished_before:
+        assert embed(files[:20], output, **parameters).embeddings.shape == (20, 360)
+    with pytest.raises(ValueError, match=r"embedding of .*020\.png has length 243, and those before it have 360\. "):
+        embed(files, output, **parameters)
+    if to_disk and is_finished_before:
+        np.testing.assert_array_equal(np.load(output), embed(files[:20], **parameters).embeddings)
+
+
+def test_embeddings_of_another_length_than_fit_found_are_refused(arrays):
+    extractor = TorchFeatureExtractor(Flattens(), image_transform=None).fit(arrays[:, :8])
+    with pytest.raises(ValueError, match="has length 360, and fit found 288"):
+        extractor.transform(arrays)
+    assert extractor.fit(arrays).transform(arrays).shape == (23, 360)
+
+
+def with_manifest(output, **changes):
+    path = Path(f"{output}.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_features": 13},
+        {"n_features": 0},
+        {"n_features": -12},
+        {"n_features": 12.0},
+        {"n_features": None},
+        {"n_features": True},
+        {"n_read": 24},
+        {"n_read": 11},
+        {"n_read": "12"},
+        {"n_written": 3},
+        {"n_images": 2},
+        {"marks": "x"},
+        {"refused": {"3": ["gone", 0]}},
+        {"refused": {"99": ["gone", 0]}},
+        {"refused": {"three": ["gone", 0]}},
+        {"refused": {"3": "gone"}},
+        {"refused": [3]},
+        {"identity": None},
+        {"identity": []},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_is_wrong_is_refused_and_nothing_is_lost(changes, is_finished, arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    if is_finished:
+        embed(arrays, output)
+    else:
+        interrupted(output, arrays, 3)
+    good = Path(f"{output}.json").read_text()
+    with_manifest(output, **changes)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"is damaged|begun with something else|to start again"):
+        embed(arrays, output)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    Path(f"{output}.json").write_text(good)
+    np.testing.assert_array_equal(embed(arrays, output).embeddings, embed(arrays).embeddings)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"null", b"3", b'{"format": 2}', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(content, arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    interrupted(output, arrays, 3)
+    Path(f"{output}.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"embeddings\.npy\.json is damaged; remove it"):
+        embed(arrays, output)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize("at", [0, 7, 9, 20, 64, 100])
+def test_a_damaged_head_is_refused(at, is_finished, arrays, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    if is_finished:
+        embed(arrays, output)
+    else:
+        interrupted(output, arrays, 3)
+    present = output if is_finished else Path(f"{output}.part")
+    content = bytearray(present.read_bytes())
+    content[at] ^= 3
+    present.write_bytes(content)
+    with pytest.raises(ValueError, match=r"does not begin as embeddings\.npy\.json says, with rows of 12 float32"):
+        embed(arrays, output)
+
+
+def test_no_lock_is_left_behind(arrays, tmp_path):
+    interrupted(tmp_path / "a.npy", arrays, 3)
+    embed(arrays, tmp_path / "b.npy")
+    names = {"a.npy.part", "a.npy.json", "b.npy", "b.npy.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def enter_many_times(path, n_rounds, results):
+    """Count how often somebody else was inside."""
+    n_met, inside = 0, path.with_name("inside")
+    for _ in range(n_rounds):
+        lock = _lock.WriterLock(path)
+        lock.acquire()
+        try:
+            inside.touch(exist_ok=False)
+            time.sleep(0.001)
+            inside.unlink()
+        except FileExistsError:
+            n_met += 1
+        lock.release()
+    results.put(n_met)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_lock_that_is_removed_still_keeps_others_out(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    results = fork.Queue()
+    jobs = [fork.Process(target=enter_many_times, args=(tmp_path / "x.npy", 30, results)) for _ in range(4)]
+    for job in jobs:
+        job.start()
+    assert [results.get(timeout=60) for _ in jobs] == [0] * 4
+    for job in jobs:
+        job.join(60)
+    assert list(tmp_path.iterdir()) == []
