@@ -513,8 +513,8 @@ def enter_many_times(path, n_rounds, results):
         lock.acquire()
         try:
             inside.touch(exist_ok=False)
-            time.sleep(0.001)
-            inside.unlink()
+            time.sleep(0.03)
+            inside.rename(path.with_name("outside"))
         except FileExistsError:
             n_met += 1
         lock.release()
@@ -522,13 +522,21 @@ def enter_many_times(path, n_rounds, results):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_lock_that_is_removed_still_keeps_others_out(tmp_path):
+def test_a_lock_that_is_removed_still_keeps_others_out(tmp_path, monkeypatch):
+    unlink = os.unlink
+
+    def slow_unlink(path):  # so that somebody waits for the file that goes
+        time.sleep(0.06)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", slow_unlink)
+    monkeypatch.setattr(_lock, "SECONDS_TO_WAIT", 120.0)
     fork = multiprocessing.get_context("fork")
     results = fork.Queue()
-    jobs = [fork.Process(target=enter_many_times, args=(tmp_path / "x.npy", 30, results)) for _ in range(4)]
+    jobs = [fork.Process(target=enter_many_times, args=(tmp_path / "x.npy", 8, results)) for _ in range(4)]
     for job in jobs:
         job.start()
-    assert [results.get(timeout=60) for _ in jobs] == [0] * 4
+    assert [results.get(timeout=120) for _ in jobs] == [0] * 4
     for job in jobs:
         job.join(60)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["outside"]
