@@ -92,10 +92,13 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     `weights` by path. ``on_error="skip"`` gives fewer rows than images: `embed` says which are there, for a y beside
     them; a `Pipeline` cannot leave rows out.
 
-    A job with an `output` is known by the paths of its files and the sizes and times of those it has read (by the
-    values of an array, by length and 16 items of a Dataset), by the backbone, a hash of its weights, the transform,
-    `batch_size`, `dtype`, `normalize`, `autocast`, and the device's type. On a CUDA device a resumed file may differ
-    in the last bits.
+    A file that `embed` writes is known by the paths of its images and the sizes and times of those it has read (by the
+    values of an array; by length and 16 items of a Dataset), by `batch_size`, `dtype`, `normalize`, `autocast`, the
+    device's type, the transform and the backbone with every tensor. Of a function or a module that you pass, these are
+    compared: the class and structure; plain attributes and hooks; the bytecode of what you wrote, with the helpers and
+    globals it reads (comments do not count, another version of Python does). What comes with Python, torch or another
+    installed package counts by its name alone; what is reached by a computed name or read from files is not compared.
+    On a CUDA device a resumed file may differ in the last bits.
 
     Time: a pass of the images through the backbone. Memory: the backbone, the activations of a batch, a few batches
     of pixels for each worker, and the embeddings, unless they go to a file.
@@ -205,7 +208,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def embed(self, images, output=None):
+    def embed(self, images, output=None, *, version=""):
         """Embed images, into memory or a file, and say which rows they became.
 
         Parameters
@@ -221,6 +224,10 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             returned at once. Rows stay tied to files: ``<output>.paths.json`` lists them, files that are new are
             appended (only they are embedded), whatever their place among those that were passed, and one that has
             a row and is missing now is refused by name.
+
+        version : str, default=""
+            Counts among what a file is known by: change it when something of a module or a function changes that is
+            not compared (see Notes of the class). With one, objects that cannot be looked into are taken as they are.
 
         Returns
         -------
@@ -244,7 +251,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             If something optional is needed and missing: Pillow and safetensors (``skal[vision]``), timm
             (``skal[timm]``).
         """
-        return self._job().run(open_images(images), output)
+        return self._job().run(open_images(images), output, version)
 
     def transform(self, X):
         """Embed images: the `embeddings` of ``embed(X)``, whose parameter and errors are those of this one.

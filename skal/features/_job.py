@@ -19,7 +19,7 @@ from skal.features._backbones import freeze, load, preparation_for
 from skal.features._embedded import Embedded
 from skal.features._embedding_file import EmbeddingFile
 from skal.features._forward import Forward
-from skal.features._identity import describe_backbone, describe_function, weights_sha256
+from skal.features._identity import describe, describe_backbone, weights_sha256
 from skal.features._in_memory import EmbeddingsInMemory
 from skal.features._loading import Batch, Refusal, read_batches, resolve_workers
 from skal.features._preparation import Preparation
@@ -50,10 +50,10 @@ class EmbeddingJob:
     verbose: int
     expected_n_features: int | None = None
 
-    def run(self, images: Images, output: str | PathLike[str] | None) -> Embedded:
+    def run(self, images: Images, output: str | PathLike[str] | None, version: str = "") -> Embedded:
         """Embed images; what `output` holds already is not embedded again."""
         preparation, model = self._preparation_for(images), self._load_backbone()
-        with self._sink(output, images, preparation, model) as sink, full_float32(), torch.inference_mode():
+        with self._sink(output, images, preparation, model, version) as sink, full_float32(), torch.inference_mode():
             self._refuse(_left_out(sink))
             self._fill(sink, preparation, self._frozen(model))
             left_out = _left_out(sink)
@@ -113,16 +113,21 @@ class EmbeddingJob:
         return read_batches(partial(images.read, of_image=preparation.at_read), requests, n_workers)
 
     def _sink(
-        self, output: str | PathLike[str] | None, images: Images, preparation: Preparation, model: nn.Module
+        self,
+        output: str | PathLike[str] | None,
+        images: Images,
+        preparation: Preparation,
+        model: nn.Module,
+        version: str,
     ) -> Sink:
         forward, custom = self.forward, preparation.custom
         if output is None:
             return EmbeddingsInMemory(images, forward.dtype)
         identity = {
             "images": images.fingerprint(),
-            "backbone": describe_backbone(self.backbone),
-            "weights_sha256": weights_sha256(model),
-            "image_transform": preparation.describe() if custom is None else {"custom": describe_function(custom)},
+            "backbone": describe_backbone(self.backbone, version),
+            "weights_sha256": weights_sha256(model, version),
+            "image_transform": preparation.describe() if custom is None else {"custom": describe(custom, version)},
             "batch_size": self.batch_size,
             "dtype": forward.dtype,
             "normalize": forward.normalize,

@@ -103,7 +103,7 @@ class Manifest:
 
     def refuse_another_job(self, identity: Mapping[str, Any], embeddings: Path) -> None:
         """Raise where this is not the manifest of a job of that identity, and say what differs."""
-        before, now = self.identity, json.loads(json.dumps(identity))
+        before, now = _flat(self.identity), _flat(json.loads(json.dumps(identity)))
         differing = [
             f"{key}: {before.get(key)!r} there, {now.get(key)!r} now"
             for key in sorted({*before, *now})
@@ -154,6 +154,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Inner values by names such as "images.count", so that only those that differ need be said."""
+    flat: dict[str, Any] = {}
+    for name, value in identity.items():
+        flat |= {f"{name}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _number(value: Any) -> int:
