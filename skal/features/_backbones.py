@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from skal._core.device import ordinary_torch
 from skal.features._checkpoints import load_backbone_weights
 from skal.features._preparation import CIFAR10, CIFAR100, IMAGENET, Preparation
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, n_features_of, resnet
@@ -76,7 +77,7 @@ def load(
     else:
         with torch.random.fork_rng(devices=[]):
             if seed is not None:
-                torch.manual_seed(seed)
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed would set CUDA's for good
             model = resnet(backbone) if backbone in RESNETS else _timm_model(backbone, image_size)
     if weights is not None:
         load_backbone_weights(model.cpu(), Path(weights))
@@ -98,8 +99,8 @@ def known_n_features(backbone: str | nn.Module) -> int | None:
         return None
     if backbone in RESNETS:
         return n_features_of(backbone)
-    model, size = _timm_model(backbone, None).eval(), expected_input(backbone).size
-    with torch.inference_mode():
+    with ordinary_torch(), torch.inference_mode():
+        model, size = _timm_model(backbone, None).eval(), expected_input(backbone).size
         return int(model(torch.zeros(1, 3, size, size)).shape[1])
 
 

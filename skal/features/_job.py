@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from skal._core.device import full_float32
+from skal._core.device import ordinary_torch
 from skal.features._backbones import freeze, load, preparation_for
 from skal.features._embedded import Embedded
 from skal.features._embedding_file import EmbeddingFile
@@ -52,24 +52,27 @@ class EmbeddingJob:
 
     def run(self, images: Images, output: str | PathLike[str] | None, version: str = "") -> Embedded:
         """Embed images; what `output` holds already is not embedded again."""
-        preparation, model = self._preparation_for(images), self._load_backbone()
-        with self._sink(output, images, preparation, model, version) as sink, full_float32(), torch.inference_mode():
-            self._refuse(_left_out(sink))
-            self._fill(sink, preparation, self._frozen(model))
-            left_out = _left_out(sink)
-            if len(left_out) == len(images):
-                raise _none_can_be_read(left_out)
-            embeddings = sink.finish()
+        preparation = self._preparation_for(images)
+        with ordinary_torch(), torch.inference_mode():
+            model = self._load_backbone()
+            with self._sink(output, images, preparation, model, version) as sink:
+                self._refuse(_left_out(sink))
+                self._fill(sink, preparation, self._frozen(model))
+                left_out = _left_out(sink)
+                if len(left_out) == len(images):
+                    raise _none_can_be_read(left_out)
+                embeddings = sink.finish()
         _warn_of(left_out, len(images))
         rows, paths = np.delete(np.arange(len(sink.images)), sorted(sink.refused)), sink.images.paths
         return Embedded(embeddings, sink.positions[rows], None if paths is None else tuple(paths[row] for row in rows))
 
     def n_features(self, images: Images) -> int:
         """Embed the first image that can be read; return how long its embedding is."""
-        preparation, model = self._preparation_for(images), self._frozen(self._load_backbone())
-        batches = (images.read([row], preparation.at_read) for row in range(len(images)))
+        preparation = self._preparation_for(images)
         refused: dict[int, Refusal] = {}
-        with full_float32(), torch.inference_mode():
+        with ordinary_torch(), torch.inference_mode():
+            model = self._frozen(self._load_backbone())
+            batches = (images.read([row], preparation.at_read) for row in range(len(images)))
             for batch, embeddings in self.forward.run(model, preparation, batches, images):
                 self._refuse(batch.refused)
                 if embeddings is not None:

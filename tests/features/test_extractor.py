@@ -3,6 +3,7 @@
 import pickle
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -496,3 +497,61 @@ def test_a_gpu_gives_about_the_same(arrays, files, tmp_path):
         for device in ("cpu", "cuda")
     )
     np.testing.assert_allclose(on_gpu, on_cpu, atol=5e-3)
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class MakesTensors(torch.nn.Module):
+    """As careless as modules are: what it makes has no dtype and no device."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+        return self.layer(x) @ torch.linspace(0, 1, 25).reshape(5, 5) + torch.ones(5) / 3
+
+
+def careless_transform(image):
+    return torch.tensor(np.array(image) / 255).permute(2, 0, 1) - torch.full((3, 1, 1), 0.1)
+
+
+SURROUNDINGS = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "float64": lambda: default_dtype(torch.float64),
+    "another device": lambda: torch.device("meta"),
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+}
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("kind", ["named", "module", "transform"])
+@pytest.mark.filterwarnings("ignore:weights=None")
+def test_what_surrounds_it_changes_nothing(kind, num_workers, surroundings, files):
+    torch.manual_seed(0)
+    module = MakesTensors()
+    parameters = {
+        "named": {"backbone": "resnet18-cifar", "random_state": 0, "image_size": 8},
+        "module": {"backbone": module, "image_size": 8},
+        "transform": {"backbone": module, "image_transform": careless_transform},
+    }[kind]
+    extractor = TorchFeatureExtractor(**parameters, num_workers=num_workers, batch_size=16)
+    expected = extractor.transform(files)
+    with SURROUNDINGS[surroundings]():
+        before = torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+        found = extractor.transform(files)
+        assert (torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")) == before
+        assert extractor.fit(files).n_features_out_ == expected.shape[1]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
