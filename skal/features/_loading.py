@@ -74,6 +74,7 @@ def read_batches(read: Callable[[Request], Batch], requests: Sequence[Request], 
         num_workers=n_workers,
         collate_fn=_unchanged,
         worker_init_fn=_end_with_parent,
+        generator=torch.Generator(),  # else the seeds of the processes are drawn from torch's own, which is the user's
     )
     return iter(loader)
 

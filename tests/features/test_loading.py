@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from skal.features._loading import Batch, read_batches, resolve_workers
 from skal.features._sources import FileImages
@@ -57,3 +58,10 @@ def test_how_many_processes_read(asked, pays, n_batches, expected, monkeypatch):
 def test_no_more_processes_than_threads_batches_and_eight(monkeypatch):
     monkeypatch.setattr("torch.get_num_threads", lambda: 64)
     assert [resolve_workers(None, True, n_batches) for n_batches in (3, 100)] == [3, 8]
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_reading_draws_nothing_from_the_generator_of_the_process(n_workers):
+    before = torch.random.get_rng_state()
+    list(read_batches(pid_of, [0, 1], n_workers))
+    assert torch.equal(torch.random.get_rng_state(), before)
