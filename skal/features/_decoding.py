@@ -4,39 +4,73 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import warnings
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-__all__ = ["UnreadableImage", "decode", "raise_what_passes"]
+__all__ = ["UnreadableImage", "decode", "decode_with_status", "raise_what_passes"]
 
 _FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
-_ERRNOS_OF_THE_PATH = (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
+_ERRNOS_OF_THE_PATH = (
+    None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
+    errno.ENXIO,
+)  # fmt: skip
 
 
 class UnreadableImage(ValueError):
-    """One file that gives no image; the message names it."""
+    """One file that gives no image; the message names it, and `status` is what the system says of it, if anything."""
+
+    status: os.stat_result | None = None
 
 
 def decode(path: str | os.PathLike[str]) -> Any:
     """Read one file as an upright RGB PIL image, whatever its mode."""
+    return decode_with_status(path)[0]
+
+
+def decode_with_status(path: str | os.PathLike[str]) -> tuple[Any, os.stat_result]:
+    """Read one file as `decode` does; return what the system says of the very file that was read, too."""
     try:
-        from PIL import Image
+        import PIL  # noqa: F401
     except ImportError as error:
         raise ImportError("Image files need Pillow: pip install skal[vision]") from error
+
+    status = None
+    try:
+        # A pipe is opened at once, whether or not somebody writes into it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            status = os.fstat(descriptor)
+            _refuse_no_file(status.st_mode)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return _decoded(file), status
+        finally:
+            os.close(descriptor)
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise_what_passes(error)
+        unreadable = UnreadableImage(f"{os.fspath(path)}: {_reason(error)}")
+        unreadable.status = status
+        raise unreadable from error
+
+
+def _refuse_no_file(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device"}
+        raise UnreadableImage(f"is {kinds.get(stat.S_IFMT(mode), 'something else')}, not a file")
+
+
+def _decoded(file: Any) -> Any:
+    from PIL import Image
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(path, formats=_formats()) as image:
-                image.load()
-                return _upright_rgb(image)
-        except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-            raise_what_passes(error)
-            raise UnreadableImage(f"{path}: {_reason(error)}") from error
+        with Image.open(file, formats=_formats()) as image:
+            image.load()
+            return _upright_rgb(image)
 
 
 def _formats() -> list[str]:
@@ -59,6 +93,8 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(error.strerror)
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of a kind that Pillow cannot read"
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):

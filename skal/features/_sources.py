@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from skal._files._images import IMAGE_SUFFIXES, list_images
-from skal.features._decoding import UnreadableImage, decode, raise_what_passes
+from skal.features._decoding import UnreadableImage, decode_with_status, raise_what_passes
 from skal.features._loading import Batch, Refusal, may_fork, read_batches
 from skal.features._preparation import OfImage
 
@@ -91,13 +91,13 @@ class FileImages:
         images, refused, marks = [], {}, 0
         for row in rows:
             try:
-                image = decode(self.paths[row])
+                image, status = decode_with_status(self.paths[row])
             except UnreadableImage as error:
-                refused[row] = Refusal(str(error), self.mark_of(self.paths[row]))
+                refused[row] = Refusal(str(error), _mark(self.paths[row], error.status))
                 continue
             images.append(np.array(image) if of_image is None else of_image(image, self.name_of(row)))
             read.append(row)
-            marks += self.mark_of(self.paths[row])
+            marks += _mark(self.paths[row], status)
         return Batch(_as_rows(read), _stacked(images, read, self.name_of), refused, marks % MARKS)
 
     def name_of(self, row: int) -> str:
@@ -113,12 +113,7 @@ class FileImages:
 
     def mark_of(self, path: str) -> int:
         """Hash the path, size and time of change of a file; 0 where there is none."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            return 0
-        facts = f"{path} {status.st_size} {status.st_mtime_ns}"
-        return int.from_bytes(sha256(facts.encode(errors="surrogateescape")).digest()[:8], "little")
+        return _mark(path, None)
 
 
 class DatasetImages:
@@ -247,6 +242,16 @@ def _checked_paths(images: Any) -> list[str | os.PathLike[str]]:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"Images are {kinds}; found a {type(path).__name__} at position {row} of the list.")
     return paths
+
+
+def _mark(path: str, status: os.stat_result | None) -> int:
+    """Of the file that has this status, where it was read; else of the one that lies there now."""
+    try:
+        status = os.stat(path) if status is None else status
+    except (OSError, ValueError):
+        return 0
+    facts = f"{path} {status.st_size} {status.st_mtime_ns}"
+    return int.from_bytes(sha256(facts.encode(errors="surrogateescape")).digest()[:8], "little")
 
 
 def _as_rows(rows: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -1,12 +1,17 @@
 """Decoding: every odd kind of file becomes upright RGB, or is named."""
 
+import contextlib
+import errno
 import os
+import socket
+import sys
 import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from skal.features import TorchFeatureExtractor
 from skal.features._decoding import UnreadableImage, decode
 
 
@@ -147,7 +152,83 @@ def test_what_will_pass_is_not_called_a_bad_image(error, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise error
 
+    (tmp_path / "a.png").touch()
     monkeypatch.setattr(Image, "open", fail)
     with pytest.raises(type(error)) as raised:
         decode(tmp_path / "a.png")
     assert not isinstance(raised.value, UnreadableImage)
+
+
+def special(kind, path):
+    """Something that is no file to read, by the name of an image."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    if kind == "link to itself":
+        path.symlink_to(path)
+    if kind == "link to nowhere":
+        path.symlink_to(path.with_name("nowhere.png"))
+    if kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+            server.bind(path.name)
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    if kind == "directory":
+        path.mkdir()
+    return path
+
+
+SPECIAL = {
+    "pipe": "is a named pipe, not a file",
+    "link to itself": "Too many levels of symbolic links",
+    "link to nowhere": "there is no such file",
+    "socket": "No such device or address",
+    "device": "is a device, not a file",
+    "directory": "is a directory, not a file",
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="what POSIX has")
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_named_at_once(kind, tmp_path):
+    path = special(kind, tmp_path / "a.png")
+    with pytest.raises(UnreadableImage, match=rf"a\.png: {SPECIAL[kind]}$"):
+        decode(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="what POSIX has")
+def test_what_is_no_file_is_skipped(tmp_path, backbone, colors):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(colors).save(folder / "good.png")
+    for kind in SPECIAL.keys() - {"directory"}:
+        special(kind, folder / f"{kind}.png")
+    extractor = TorchFeatureExtractor(backbone, image_size=8, on_error="skip")
+    with pytest.warns(UserWarning, match="5 of 6 images were left out"):
+        embedded = extractor.embed(folder)
+    assert embedded.paths == ((folder / "good.png").as_posix(),)
+    listed = [*map(str, folder.iterdir()), "with\0null.png", "x" * 5000 + ".png", str(folder)]
+    with pytest.warns(UserWarning, match="8 of 9 images were left out"):
+        assert extractor.embed(listed).paths == embedded.paths
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path, colors):
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    (tmp_path / "a.png").chmod(0)
+    with pytest.raises(UnreadableImage, match=r"a\.png: Permission denied$"):
+        decode(tmp_path / "a.png")
+
+
+def test_a_file_that_may_not_be_read_is_named_to_root_too(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", arguments[0])
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UnreadableImage, match=r"a\.png: Permission denied$"):
+        decode(tmp_path / "a.png")
+
+
+def test_pillow_missing_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r"pip install skal\[vision\]"):
+        decode(tmp_path / "a.png")

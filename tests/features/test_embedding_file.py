@@ -203,6 +203,14 @@ def test_files_that_changed_are_refused(files, tmp_path):
         embed(files, output)
 
 
+def test_a_file_that_is_replaced_while_its_batch_runs_is_noticed(files, tmp_path):
+    output = tmp_path / "embeddings.npy"
+    with before_batch(2, lambda: Image.new("RGB", (9, 9)).save(files[9])):
+        embed(files, output, num_workers=0)
+    with pytest.raises(ValueError, match="whose sizes or times have changed since"):
+        embed(files, output)
+
+
 def test_a_file_may_be_repaired_before_it_is_read(files, tmp_path):
     output, whole = tmp_path / "embeddings.npy", files[20].read_bytes()
     files[20].write_bytes(whole[: len(whole) // 2])
