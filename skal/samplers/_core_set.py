@@ -9,7 +9,7 @@ import torch
 
 from skal._core.blocks import Pool
 from skal._core.device import resident_bytes, resolve_device
-from skal._core.greedy import k_center, row_nearest_mean
+from skal._core.greedy import KCenter, LazyGreedy, row_nearest_mean
 from skal._core.moments import pool_moments
 from skal._validation import DEVICE, Progress, StrOptions, working_memory_bytes
 from skal.base import BaseSampler
@@ -113,16 +113,16 @@ class CoreSetSampler(BaseSampler):
         if len(labeled_idx) == 0:
             first = row_nearest_mean(pool) if self.init == "mean" else rng.integers(pool.n_rows)
             first_idx = np.array([first], dtype=np.int64)
+        center_idx = np.concatenate([labeled_idx, first_idx])
+        greedy = LazyGreedy(KCenter(pool, center_idx, budget - len(first_idx)), excluded=center_idx)
         progress = Progress(self, None, "batch")
-        result = k_center(
-            pool,
-            np.concatenate([labeled_idx, first_idx]),
+        picks = greedy.pick(
             budget - len(first_idx),
-            on_batch=lambda n_picks, sq_dist: progress.advance(n_picks, math.sqrt(sq_dist), "distance"),
+            on_block=lambda n_picks, sq_dist: progress.advance(n_picks, math.sqrt(max(sq_dist, 0.0)), "distance"),
         )
         progress.close()
-        self.radius_ = math.sqrt(result.max_sq_dist)
-        return np.concatenate([first_idx, result.picks])
+        self.radius_ = math.sqrt(max(greedy.largest_gain(), 0.0))
+        return np.concatenate([first_idx, picks])
 
     def _shift(self, X):
         """An offset near the mean that costs no digits: a multiple of a power of two near the rows' spread."""

@@ -1,0 +1,240 @@
+"""k-center: the gain of a row is its squared distance to the nearest center."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Pool
+from skal._core.distances import half_sq_norms
+from skal._core.greedy._exact_rows import ExactRows
+from skal._core.greedy._objective import Block, Objective
+from skal._core.greedy._sq_dist import Float32Bounds, sq_dist_of_pairs
+
+__all__ = ["KCenter"]
+
+_CANDIDATES = 1024
+_DISTANCES_AHEAD = 64
+_SETTLED_AHEAD = 32
+_SCORES_AT_ONCE = 1 << 22
+
+
+class KCenter(Objective):
+    """Squared distance of each row to its nearest center, which falls as centers are added.
+
+    Float32 matrix products bound it; float64 differences of the rows as given decide between rows that the bounds
+    leave open, so that neither the device nor the number of threads has a say.
+
+    Parameters
+    ----------
+    pool : Pool of shape (n, d), float32
+    center_idx : int64 ndarray of shape (n_centers,)
+        Rows that are centers already, at least one.
+    n_more : int
+        At most how many will be added.
+
+    Notes
+    -----
+    ``2·n·n_centers·d`` operations to begin with. Memory: four vectors of length n, and the centers,
+    (n_centers + n_more) × d, in float32; in float64 those that were asked for.
+
+    A row is settled by differences from the centers that the bounds cannot rule out as its nearest: one or two where
+    rows are far apart beside the rounding of float32, every center of its own group where rows lie in groups
+    that are narrower than that. No pair of row and center is asked for twice.
+    """
+
+    gains_only_fall = True
+    least_gain = 0.0
+    bounds_are_cheap = True
+
+    def __init__(self, pool: Pool, center_idx: np.ndarray, n_more: int) -> None:
+        self.n_rows = pool.n_rows
+        self.block_rows = _CANDIDATES
+        self.pool = pool
+        self.bounds = Float32Bounds(pool.n_features)
+        self.centers = _Centers(pool, ExactRows(pool), center_idx, n_more)
+        self.row_half_norms = torch.empty(self.n_rows, dtype=pool.dtype, device=pool.device)
+        self._nearest = np.empty(self.n_rows)  # bounds from above, or exact as of `_n_settled` centers
+        self._n_bounded = np.full(self.n_rows, len(center_idx), dtype=np.int32)
+        self._n_settled = np.zeros(self.n_rows, dtype=np.int32)
+        for tile in pool.tiles():
+            half_norms, upper = _first_bounds(tile.rows, *self.centers.since(0), self.bounds)
+            self.row_half_norms[tile.slice] = half_norms
+            self._nearest[tile.slice] = upper.cpu().numpy()
+
+    def gains(self, row_idx: np.ndarray) -> np.ndarray:
+        """Squared distance of each row to its nearest center, by float64 differences."""
+        for positions, first in _groups(self._n_settled[row_idx], self.centers.count):
+            self._settle(row_idx[positions], first)
+        return self._nearest[row_idx]
+
+    def add(self, row: int) -> None:
+        row_idx = np.array([row])
+        vectors = self.pool.rows(row_idx)
+        self.centers.add(row_idx, vectors, half_sq_norms(vectors))
+
+    def upper_bounds(self, row_idx: np.ndarray) -> np.ndarray:
+        stale = row_idx[self._n_bounded[row_idx] < self.centers.count]
+        by_age = stale[np.argsort(self._n_bounded[stale], kind="stable")]
+        for first in range(0, len(by_age), self.pool.tile_rows):
+            self._lower(by_age[first : first + self.pool.tile_rows])
+        return self._nearest[row_idx]
+
+    def open_block(self, row_idx: np.ndarray, upper: np.ndarray) -> Block:
+        return _Candidates(self, row_idx, upper)
+
+    def learn(self, row_idx: np.ndarray, upper: np.ndarray) -> None:
+        """Take note of bounds that were found elsewhere, all centers considered."""
+        self._nearest[row_idx] = np.minimum(self._nearest[row_idx], upper)
+        self._n_bounded[row_idx] = self.centers.count
+
+    def _lower(self, row_idx: np.ndarray) -> None:
+        """Bring the bounds of rows that are sorted by age up to date with the centers since the oldest."""
+        rows = self.pool.rows(row_idx)
+        newer = self.centers.since(int(self._n_bounded[row_idx[0]]))
+        upper = self.bounds.upper(rows, self._half_norms_of(row_idx), *newer)
+        self.learn(row_idx, upper.cpu().numpy())
+
+    def _settle(self, row_idx: np.ndarray, first_center: int) -> None:
+        """Compare rows with every center from the first on that could be nearer than what is known."""
+        rows, exact_rows = self.pool.rows(row_idx), self.centers.exact_rows.take(row_idx)
+        lower = self.bounds.lower_of_each(rows, self._half_norms_of(row_idx), *self.centers.since(first_center))
+        row_pos, center_pos = np.nonzero(lower.cpu().numpy() <= self._nearest[row_idx, None])
+        center_pos += first_center
+        is_new = center_pos >= self._n_settled[row_idx[row_pos]]
+        row_pos, center_pos = row_pos[is_new], center_pos[is_new]
+        sq_dist = sq_dist_of_pairs(exact_rows, self.centers.exact(center_pos), row_pos, center_pos)
+        np.minimum.at(self._nearest, row_idx[row_pos], sq_dist)
+        self._n_settled[row_idx] = self.centers.count
+
+    def _half_norms_of(self, row_idx: np.ndarray) -> Tensor:
+        return self.row_half_norms[torch.from_numpy(row_idx).to(self.pool.device)]
+
+
+class _Centers:
+    """The rows that are centers, in float32 where products are made, and in float64 once they are asked for."""
+
+    def __init__(self, pool: Pool, exact_rows: ExactRows, center_idx: np.ndarray, n_more: int) -> None:
+        n_most = len(center_idx) + n_more
+        self.count = 0
+        self.largest_sq_norm = 0.0
+        self.exact_rows = exact_rows
+        self._row_idx = np.empty(n_most, dtype=np.int64)
+        self._vectors = torch.empty((n_most, pool.n_features), dtype=pool.dtype, device=pool.device)
+        self._half_norms = self._vectors.new_empty(n_most)
+        self._exact = np.empty((n_most, pool.n_features))
+        self._is_exact = np.zeros(n_most, dtype=bool)
+        vectors = pool.rows(center_idx)
+        self.add(center_idx, vectors, half_sq_norms(vectors))
+
+    def add(self, row_idx: np.ndarray, vectors: Tensor, half_norms: Tensor) -> None:
+        new = slice(self.count, self.count + len(row_idx))
+        self._row_idx[new] = row_idx
+        self._vectors[new], self._half_norms[new] = vectors, half_norms
+        self.largest_sq_norm = max(self.largest_sq_norm, 2.0 * float(half_norms.max()))
+        self.count = new.stop
+
+    def since(self, first: int) -> tuple[Tensor, Tensor]:
+        """Centers from the first on in float32, (c, d), and half their squared norms, (c,)."""
+        return self._vectors[first : self.count], self._half_norms[first : self.count]
+
+    def exact(self, positions: np.ndarray) -> np.ndarray:
+        """All centers in float64, (n_most, d), of which those at `positions` are filled in."""
+        missing = np.unique(positions)
+        missing = missing[~self._is_exact[missing]]
+        if len(missing):
+            self._exact[missing] = self.exact_rows.take(self._row_idx[missing])
+            self._is_exact[missing] = True
+        return self._exact
+
+
+class _Candidates(Block):
+    """Candidates whose distances from one another are computed some centers ahead."""
+
+    objective: KCenter
+
+    def __init__(self, objective: KCenter, row_idx: np.ndarray, upper: np.ndarray) -> None:
+        super().__init__(objective, row_idx, upper)
+        self._rows = objective.pool.rows(row_idx)
+        self._half_norms = half_sq_norms(self._rows)
+        self._sq_norms = 2.0 * self._half_norms.double().cpu().numpy()
+        self._bounds_from: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._not_passed_on: list[int] = []
+        # The nearest center is no longer than the row and the way to it together.
+        center_sq_norms = np.minimum(objective.centers.largest_sq_norm, (np.sqrt(self._sq_norms) + np.sqrt(upper)) ** 2)
+        self.lower = _lower_bounds(upper, objective.bounds.width(self._sq_norms, center_sq_norms))
+
+    def settle(self, positions: np.ndarray) -> None:
+        self._pass_on()
+        open_upper = np.where(self.lower < self.upper, self.upper, -np.inf)
+        positions = np.union1d(positions[:_SETTLED_AHEAD], _largest(open_upper, _SETTLED_AHEAD))
+        row_idx = self.row_idx[positions]
+        self.objective.learn(row_idx, self.upper[positions])
+        self.upper[positions] = self.lower[positions] = self.objective.gains(row_idx)
+
+    def add(self, position: int) -> None:
+        if position not in self._bounds_from:
+            self._look_ahead(position)
+        upper, lower = self._bounds_from.pop(position)
+        self._not_passed_on.append(position)
+        self.upper[position] = self.lower[position] = -np.inf
+        np.minimum(self.upper, upper, out=self.upper)
+        np.minimum(self.lower, lower, out=self.lower)
+
+    def close(self) -> None:
+        self._pass_on()
+        is_left = self.upper > -np.inf
+        self.objective.learn(self.row_idx[is_left], self.upper[is_left])
+
+    def _pass_on(self) -> None:
+        """Make the latest picks centers of the objective."""
+        if self._not_passed_on:
+            new = self._not_passed_on
+            self.objective.centers.add(self.row_idx[new], self._rows[new], self._half_norms[new])
+            self._not_passed_on = []
+
+    def _look_ahead(self, position: int) -> None:
+        """Bound distances from a candidate, and from those that are next by what is known."""
+        next_upper = self.upper.copy()
+        next_upper[[position, *self._bounds_from]] = -np.inf
+        ahead = np.append(_largest(next_upper, _DISTANCES_AHEAD), position)
+        bounds = self.objective.bounds
+        sq_dist = bounds.upper_of_each(self._rows, self._half_norms, self._rows[ahead], self._half_norms[ahead])
+        upper = sq_dist.double().cpu().numpy()
+        lower = _lower_bounds(upper, bounds.width(self._sq_norms, self._sq_norms[ahead, None]))
+        self._bounds_from.update(zip(ahead.tolist(), zip(upper, lower, strict=True), strict=True))
+
+
+def _first_bounds(
+    rows: Tensor, centers: Tensor, center_half_norms: Tensor, bounds: Float32Bounds
+) -> tuple[Tensor, Tensor]:
+    """Half the squared norm of each row, and its distance to the centers from above."""
+    half_norms = torch.linalg.vector_norm(rows, dim=1).square_().mul_(0.5)
+    return half_norms, bounds.upper(rows, half_norms, centers, center_half_norms)
+
+
+def _lower_bounds(upper: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """At least 0, which is also what is known where float32 overflows."""
+    with np.errstate(invalid="ignore"):
+        lower: np.ndarray = np.fmax(upper - width, 0.0)
+    return lower
+
+
+def _groups(n_settled: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Positions of rows that are settled together, and the first center that any of them has not been compared with."""
+    for positions in (np.flatnonzero(n_settled == 0), np.flatnonzero((n_settled > 0) & (n_settled < count))):
+        if len(positions) == 0:
+            continue
+        first = int(n_settled[positions].min())
+        at_once = max(1, _SCORES_AT_ONCE // (count - first))
+        for start in range(0, len(positions), at_once):
+            yield positions[start : start + at_once], first
+
+
+def _largest(values: np.ndarray, n_wanted: int) -> np.ndarray:
+    """Positions of the largest values, in any order; -inf is never among them."""
+    positions = np.argpartition(-values, n_wanted)[:n_wanted] if n_wanted < len(values) else np.arange(len(values))
+    return positions[values[positions] > -np.inf]
