@@ -17,8 +17,7 @@ from skal._core.greedy._sq_dist import Float32Bounds, sq_dist_of_pairs
 __all__ = ["KCenter"]
 
 _CANDIDATES = 1024
-_DISTANCES_AHEAD = 64
-_SETTLED_AHEAD = 32
+_AHEAD = 64
 _SCORES_AT_ONCE = 1 << 22
 
 
@@ -56,20 +55,16 @@ class KCenter(Objective):
         self.pool = pool
         self.bounds = Float32Bounds(pool.n_features)
         self.centers = _Centers(pool, ExactRows(pool), center_idx, n_more)
-        self.row_half_norms = torch.empty(self.n_rows, dtype=pool.dtype, device=pool.device)
-        self._nearest = np.empty(self.n_rows)  # bounds from above, or exact as of `_n_settled` centers
         self._n_bounded = np.full(self.n_rows, len(center_idx), dtype=np.int32)
         self._n_settled = np.zeros(self.n_rows, dtype=np.int32)
-        for tile in pool.tiles():
-            half_norms, upper = _first_bounds(tile.rows, *self.centers.since(0), self.bounds)
-            self.row_half_norms[tile.slice] = half_norms
-            self._nearest[tile.slice] = upper.cpu().numpy()
+        score = torch.cat([self.bounds.least_score(tile.rows, *self.centers.since(0)) for tile in pool.tiles()])
+        self._half_norms = pool.half_sq_norms
+        # Bounds from above, or exact with regard to the first `_n_settled` centers.
+        self._nearest = self.bounds.complete(score, self._half_norms).double().cpu().numpy()
 
     def gains(self, row_idx: np.ndarray) -> np.ndarray:
         """Squared distance of each row to its nearest center, by float64 differences."""
-        for positions, first in _groups(self._n_settled[row_idx], self.centers.count):
-            self._settle(row_idx[positions], first)
-        return self._nearest[row_idx]
+        return self.settle(row_idx, self.pool.rows(row_idx))
 
     def add(self, row: int) -> None:
         row_idx = np.array([row])
@@ -86,6 +81,12 @@ class KCenter(Objective):
     def open_block(self, row_idx: np.ndarray, upper: np.ndarray) -> Block:
         return _Candidates(self, row_idx, upper)
 
+    def settle(self, row_idx: np.ndarray, rows: Tensor) -> np.ndarray:
+        """Compute the gains of rows whose float32 vectors are at hand."""
+        for positions, first in _groups(self._n_settled[row_idx], self.centers.count):
+            self._settle(row_idx[positions], rows[positions], first)
+        return self._nearest[row_idx]
+
     def learn(self, row_idx: np.ndarray, upper: np.ndarray) -> None:
         """Take note of bounds that were found elsewhere, all centers considered."""
         self._nearest[row_idx] = np.minimum(self._nearest[row_idx], upper)
@@ -95,23 +96,23 @@ class KCenter(Objective):
         """Bring the bounds of rows that are sorted by age up to date with the centers since the oldest."""
         rows = self.pool.rows(row_idx)
         newer = self.centers.since(int(self._n_bounded[row_idx[0]]))
-        upper = self.bounds.upper(rows, self._half_norms_of(row_idx), *newer)
+        upper = self.bounds.complete(self.bounds.least_score(rows, *newer), self._half_norms_of(row_idx))
         self.learn(row_idx, upper.cpu().numpy())
 
-    def _settle(self, row_idx: np.ndarray, first_center: int) -> None:
+    def _settle(self, row_idx: np.ndarray, rows: Tensor, first_center: int) -> None:
         """Compare rows with every center from the first on that could be nearer than what is known."""
-        rows, exact_rows = self.pool.rows(row_idx), self.centers.exact_rows.take(row_idx)
         lower = self.bounds.lower_of_each(rows, self._half_norms_of(row_idx), *self.centers.since(first_center))
         row_pos, center_pos = np.nonzero(lower.cpu().numpy() <= self._nearest[row_idx, None])
         center_pos += first_center
         is_new = center_pos >= self._n_settled[row_idx[row_pos]]
         row_pos, center_pos = row_pos[is_new], center_pos[is_new]
+        exact_rows = self.centers.exact_rows.take(row_idx)
         sq_dist = sq_dist_of_pairs(exact_rows, self.centers.exact(center_pos), row_pos, center_pos)
         np.minimum.at(self._nearest, row_idx[row_pos], sq_dist)
         self._n_settled[row_idx] = self.centers.count
 
     def _half_norms_of(self, row_idx: np.ndarray) -> Tensor:
-        return self.row_half_norms[torch.from_numpy(row_idx).to(self.pool.device)]
+        return self._half_norms[torch.from_numpy(row_idx).to(self.pool.device)]
 
 
 class _Centers:
@@ -162,58 +163,50 @@ class _Candidates(Block):
         self._half_norms = half_sq_norms(self._rows)
         self._sq_norms = 2.0 * self._half_norms.double().cpu().numpy()
         self._bounds_from: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._not_passed_on: list[int] = []
+        self._to_be_centers: list[int] = []
         # The nearest center is no longer than the row and the way to it together.
         center_sq_norms = np.minimum(objective.centers.largest_sq_norm, (np.sqrt(self._sq_norms) + np.sqrt(upper)) ** 2)
         self.lower = _lower_bounds(upper, objective.bounds.width(self._sq_norms, center_sq_norms))
 
     def settle(self, positions: np.ndarray) -> None:
-        self._pass_on()
+        self._add_centers()
         open_upper = np.where(self.lower < self.upper, self.upper, -np.inf)
-        positions = np.union1d(positions[:_SETTLED_AHEAD], _largest(open_upper, _SETTLED_AHEAD))
+        positions = np.union1d(positions, _largest(open_upper, _AHEAD))
         row_idx = self.row_idx[positions]
         self.objective.learn(row_idx, self.upper[positions])
-        self.upper[positions] = self.lower[positions] = self.objective.gains(row_idx)
+        self.upper[positions] = self.lower[positions] = self.objective.settle(row_idx, self._rows[positions])
 
     def add(self, position: int) -> None:
         if position not in self._bounds_from:
             self._look_ahead(position)
         upper, lower = self._bounds_from.pop(position)
-        self._not_passed_on.append(position)
+        self._to_be_centers.append(position)
         self.upper[position] = self.lower[position] = -np.inf
         np.minimum(self.upper, upper, out=self.upper)
         np.minimum(self.lower, lower, out=self.lower)
 
     def close(self) -> None:
-        self._pass_on()
+        self._add_centers()
         is_left = self.upper > -np.inf
         self.objective.learn(self.row_idx[is_left], self.upper[is_left])
 
-    def _pass_on(self) -> None:
+    def _add_centers(self) -> None:
         """Make the latest picks centers of the objective."""
-        if self._not_passed_on:
-            new = self._not_passed_on
+        if self._to_be_centers:
+            new = self._to_be_centers
             self.objective.centers.add(self.row_idx[new], self._rows[new], self._half_norms[new])
-            self._not_passed_on = []
+            self._to_be_centers = []
 
     def _look_ahead(self, position: int) -> None:
         """Bound distances from a candidate, and from those that are next by what is known."""
         next_upper = self.upper.copy()
         next_upper[[position, *self._bounds_from]] = -np.inf
-        ahead = np.append(_largest(next_upper, _DISTANCES_AHEAD), position)
+        ahead = np.append(_largest(next_upper, _AHEAD), position)
         bounds = self.objective.bounds
         sq_dist = bounds.upper_of_each(self._rows, self._half_norms, self._rows[ahead], self._half_norms[ahead])
         upper = sq_dist.double().cpu().numpy()
         lower = _lower_bounds(upper, bounds.width(self._sq_norms, self._sq_norms[ahead, None]))
         self._bounds_from.update(zip(ahead.tolist(), zip(upper, lower, strict=True), strict=True))
-
-
-def _first_bounds(
-    rows: Tensor, centers: Tensor, center_half_norms: Tensor, bounds: Float32Bounds
-) -> tuple[Tensor, Tensor]:
-    """Half the squared norm of each row, and its distance to the centers from above."""
-    half_norms = torch.linalg.vector_norm(rows, dim=1).square_().mul_(0.5)
-    return half_norms, bounds.upper(rows, half_norms, centers, center_half_norms)
 
 
 def _lower_bounds(upper: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ __all__ = ["LazyGreedy"]
 # Rows whose bounds are this near those of the candidates are renewed with them: they would be next.
 _RENEWED_SHARE = 0.92
 _ROWS_FOR_ONE_PICK = 32
+# The best of a few gains rules out most of the candidates behind them.
+_SETTLED_FIRST = 8
 
 
 class _Rival(NamedTuple):
@@ -124,7 +126,8 @@ class LazyGreedy:
             limit = float(torch.from_numpy(self._upper).topk(n_ranked).values[-1])
             if not self._objective.bounds_are_cheap:
                 return limit
-            near = np.flatnonzero(self._upper >= limit * share if limit > 0 else self._upper >= limit)
+            could_fall = self._upper > self._objective.least_gain
+            near = np.flatnonzero(could_fall & (self._upper >= (limit * share if limit > 0 else limit)))
             stale = near[self._renewed_at[near] < self._n_added]
             if not (self._upper[stale] >= limit).any():
                 return limit
@@ -142,8 +145,9 @@ class LazyGreedy:
 
 def _winner(block: Block, rival: _Rival) -> int | None:
     """Find the position of the next pick, or None where a row outside could be it."""
-    upper, lower = block.upper, block.lower
+    n_settled = _SETTLED_FIRST
     while True:
+        upper, lower = block.upper, block.lower
         largest_upper, largest_lower = upper[upper.argmax()], lower[lower.argmax()]
         if rival.upper > largest_upper or largest_upper == -np.inf:
             return None
@@ -153,4 +157,6 @@ def _winner(block: Block, rival: _Rival) -> int | None:
             winner = int(contenders[0])
             is_beaten = (rival.upper, -rival.row) > (largest_lower, -block.row_idx[winner])
             return None if is_beaten else winner
-        block.settle(undecided[np.argsort(-upper[undecided], kind="stable")])
+        by_upper = undecided[np.argsort(-upper[undecided], kind="stable")]
+        block.settle(by_upper[:n_settled])
+        n_settled *= 2

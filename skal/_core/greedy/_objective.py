@@ -9,9 +9,6 @@ import numpy as np
 
 __all__ = ["Block", "Objective"]
 
-# The best of a few gains rules out most of the candidates behind them.
-_SETTLED_AT_ONCE = 8
-
 
 class Objective(ABC):
     """Something to maximise by adding one row after the other.
@@ -90,23 +87,20 @@ class Block:
         self.lower = np.full(len(row_idx), objective.least_gain)
 
     def settle(self, positions: np.ndarray) -> None:
-        """Make `upper` and `lower` of these candidates their gains; of the first few at least, and of others at will.
-
-        Parameters
-        ----------
-        positions : int64 ndarray
-            Largest `upper` first.
-        """
-        positions = positions[:_SETTLED_AT_ONCE]
-        gains = self.objective.gains(self.row_idx[positions])
-        self.upper[positions] = self.lower[positions] = gains
+        """Make `upper` and `lower` of these candidates their gains, and of others at will."""
+        self.upper[positions] = self.lower[positions] = self._gains(positions)
 
     def add(self, position: int) -> None:
         """Add this candidate; what is known of the others holds as upper bounds."""
-        self.objective.add(int(self.row_idx[position]))
-        self.lower[:] = self.objective.least_gain
-        self.lower[self.upper == -np.inf] = -np.inf
-        self.upper[position] = self.lower[position] = -np.inf
+        self._pass_on(position)
+        self.upper[position] = -np.inf
+        self.lower = np.minimum(self.upper, self.objective.least_gain)
 
     def close(self) -> None:
         """Give what was learned here back to the objective, where it keeps any of it."""
+
+    def _gains(self, positions: np.ndarray) -> np.ndarray:
+        return self.objective.gains(self.row_idx[positions])
+
+    def _pass_on(self, position: int) -> None:
+        self.objective.add(int(self.row_idx[position]))

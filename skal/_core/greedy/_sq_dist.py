@@ -29,33 +29,37 @@ class Float32Bounds:
         # What products below the smallest float32 may have lost.
         self.underflow = (n_features + 8) * 64 * _SMALLEST_NORMAL
 
-    def upper(self, rows: Tensor, half_norms: Tensor, centers: Tensor, center_half_norms: Tensor) -> Tensor:
-        """Bound each row's squared distance to the nearest of the centers from above.
+    def least_score(self, rows: Tensor, centers: Tensor, center_half_norms: Tensor) -> Tensor:
+        """Bound ``½‖c‖² − x·c`` of each row's nearest center from above; `complete` makes it a squared distance.
 
         Parameters
         ----------
         rows : float32 Tensor of shape (m, d)
-        half_norms : float32 Tensor of shape (m,)
         centers : float32 Tensor of shape (k, d)
         center_half_norms : float32 Tensor of shape (k,)
 
         Returns
         -------
         float32 Tensor of shape (m,)
-            Infinite where float32 overflows or there is no center.
         """
-        least = torch.full_like(half_norms, torch.inf)
+        least = rows.new_full((len(rows),), torch.inf)
         for first in range(0, len(centers), _CENTERS_AT_ONCE):
             chunk = slice(first, first + _CENTERS_AT_ONCE)
             inflated = center_half_norms[chunk, None] * (1 + self.share)
             score = torch.addmm(inflated, centers[chunk], rows.T, alpha=-1).amin(dim=0)
-            least = torch.minimum(least, self._complete(score, half_norms))
+            # fmin passes over the NaN of an overflow: no bound comes from there.
+            least = torch.fmin(least, torch.where(score > -torch.inf, score, torch.inf))
         return least
+
+    def complete(self, score: Tensor, half_norms: Tensor) -> Tensor:
+        """Add the rows' own norms to scores of shape (..., m): upper bounds, infinite where float32 overflows."""
+        sq_dist = (score + half_norms * (1 + self.share)).mul_(2.0).add_(self.underflow)
+        return torch.where(sq_dist > -torch.inf, sq_dist, torch.inf).clamp_(min=0)
 
     def upper_of_each(self, rows: Tensor, half_norms: Tensor, centers: Tensor, center_half_norms: Tensor) -> Tensor:
         """Bound the squared distance of every center to every row from above, shape (k, m)."""
         inflated = center_half_norms[:, None] * (1 + self.share)
-        return self._complete(torch.addmm(inflated, centers, rows.T, alpha=-1), half_norms)
+        return self.complete(torch.addmm(inflated, centers, rows.T, alpha=-1), half_norms)
 
     def lower_of_each(self, rows: Tensor, half_norms: Tensor, centers: Tensor, center_half_norms: Tensor) -> Tensor:
         """Bound the squared distance of every row to every center from below, shape (m, k)."""
@@ -67,11 +71,6 @@ class Float32Bounds:
     def width(self, sq_norms: np.ndarray, center_sq_norms: np.ndarray | float) -> np.ndarray:
         """How far an upper bound may lie above the squared distance."""
         return 2.0 * (self.share * (sq_norms + center_sq_norms) + self.underflow)
-
-    def _complete(self, score: Tensor, half_norms: Tensor) -> Tensor:
-        """Make ``½‖c‖² − x·c`` an upper bound; infinite where float32 overflows."""
-        sq_dist = (score + half_norms * (1 + self.share)).mul_(2.0).add_(self.underflow)
-        return torch.where(sq_dist > -torch.inf, sq_dist, torch.inf).clamp_(min=0)
 
 
 def sq_dist_of_pairs(rows: np.ndarray, centers: np.ndarray, row_pos: np.ndarray, center_pos: np.ndarray) -> np.ndarray:
