@@ -7,11 +7,8 @@ import math
 import numpy as np
 import torch
 
-from skal._core.blocks import Pool
-from skal._core.device import resident_bytes, resolve_device
-from skal._core.greedy import KCenter, LazyGreedy, row_nearest_mean
-from skal._core.moments import pool_moments
-from skal._validation import DEVICE, Progress, StrOptions, working_memory_bytes
+from skal._core.greedy import ExactRows, KCenter, LazyGreedy, row_nearest_mean
+from skal._validation import DEVICE, StrOptions
 from skal.base import BaseSampler
 
 __all__ = ["CoreSetSampler"]
@@ -91,7 +88,8 @@ class CoreSetSampler(BaseSampler):
         "verbose": ["verbose"],
     }
 
-    _reads_every_row = True
+    _title = "Core-set"
+    _order = "order of the greedy: smaller budgets are prefixes"
 
     def __init__(self, budget=10, *, metric="cosine", init="mean", device="auto", random_state=None, verbose=0):
         super().__init__(budget, random_state=random_state)
@@ -100,36 +98,31 @@ class CoreSetSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self.device_ = resolve_device(self.device)
-        pool = Pool(
-            X,
-            self.device_,
+    def _select_rows(self, request):
+        view = request.pool.view(self.metric, self.device)
+        self.device_ = view.device
+        exact_rows = ExactRows(
+            request.pool.raw_blocks(torch.device("cpu"), dtype=torch.float64),
             normalize=self.metric == "cosine",
-            resident_bytes=resident_bytes(self.device_, working_memory_bytes()),
-            shift=self._shift(X),
+            factor=view.frame.factor,
         )
         first_idx = np.empty(0, dtype=np.int64)
-        if len(labeled_idx) == 0:
-            first = row_nearest_mean(pool) if self.init == "mean" else rng.integers(pool.n_rows)
+        if len(request.labeled_idx) == 0:
+            first = self._first_row(view, exact_rows, request.rng)
             first_idx = np.array([first], dtype=np.int64)
-        center_idx = np.concatenate([labeled_idx, first_idx])
-        greedy = LazyGreedy(KCenter(pool, center_idx, budget - len(first_idx)), excluded=center_idx)
-        progress = Progress(self, None, "batch")
+        center_idx = np.concatenate([request.labeled_idx, first_idx])
+        n_more = request.budget - len(first_idx)
+        greedy = LazyGreedy(KCenter(view.blocks, exact_rows, center_idx, n_more), excluded=center_idx)
+        request.progress.begin(None, "batch")
         picks = greedy.pick(
-            budget - len(first_idx),
-            on_block=lambda n_picks, sq_dist: progress.advance(n_picks, math.sqrt(max(sq_dist, 0.0)), "distance"),
+            n_more,
+            on_batch=lambda n_picks, sq_dist: request.progress.advance(n_picks, math.sqrt(sq_dist), "distance"),
         )
-        progress.close()
-        self.radius_ = math.sqrt(max(greedy.largest_gain(), 0.0))
+        self.radius_ = math.sqrt(max(greedy.largest_gain(), 0.0)) / view.frame.factor
         return np.concatenate([first_idx, picks])
 
-    def _shift(self, X):
-        """An offset near the mean that costs no digits: a multiple of a power of two near the rows' spread."""
-        if self.metric == "cosine":
-            return None
-        mean, variance = pool_moments(Pool(X, self.device_, dtype=torch.float64))
-        spread = float(variance.mean().sqrt())
-        step = 2.0 ** math.floor(math.log2(spread)) if spread > 0 else 1.0
-        shift = torch.round(mean / step) * step
-        return shift if bool(shift.any()) else None
+    def _first_row(self, view, exact_rows, rng):
+        if self.init == "random":
+            return rng.integers(view.n_rows)
+        origin_norm = float(np.linalg.norm(view.frame.origin * view.frame.factor))
+        return row_nearest_mean(view.blocks, exact_rows, origin_norm=origin_norm)

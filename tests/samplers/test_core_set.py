@@ -40,7 +40,7 @@ INTEGER_POOLS = {
 @pytest.mark.parametrize("candidates", [1, 2, 7, 1024])
 @pytest.mark.parametrize("kind", INTEGER_POOLS)
 def test_exactly_the_sequential_greedy_on_integers(kind, candidates, n_labeled, rng, monkeypatch):
-    monkeypatch.setattr(_k_center, "_CANDIDATES", candidates)
+    monkeypatch.setattr(_k_center, "_N_CANDIDATES", candidates)
     X = INTEGER_POOLS[kind](rng)
     labeled = rng.permutation(400)[:n_labeled]
     for budget in (1, 50, 400 - n_labeled):

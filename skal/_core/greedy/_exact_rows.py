@@ -1,11 +1,12 @@
-"""The rows that Core-set is defined by: as given, in float64."""
+"""The rows that Core-set is defined by: as given, in float64, on the host."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from collections.abc import Iterator
 
-from skal._core.blocks import Pool
+import numpy as np
+
+from skal._core.blocks import Blocks
 
 __all__ = ["ExactRows", "unit_rows_in_float64"]
 
@@ -13,23 +14,38 @@ _SAFE_NORMS = (1e-140, 1e140)  # outside, squares of float64 entries may under- 
 
 
 class ExactRows:
-    """Rows of a pool in float64 on the host, whatever device and precision proposes.
+    """Rows of a pool in float64, whatever device and precision proposes.
 
     Parameters
     ----------
-    pool : Pool of shape (n, d)
-        Its rows as given are read, not the prepared ones.
+    raw : Blocks of shape (n, d), float64, on the CPU
+        The rows as given.
+    normalize : bool
+        L2-normalise each row in float64.
+    factor : float
+        Each row is multiplied by it, a power of two: the scale of the float32 rows that are compared with these.
     """
 
-    def __init__(self, pool: Pool) -> None:
-        self._raw = Pool(pool.X, torch.device("cpu"), dtype=torch.float64)
-        self._normalize = pool.normalize
-        self.n_features = pool.n_features
+    def __init__(self, raw: Blocks, *, normalize: bool, factor: float = 1.0) -> None:
+        self.n_rows, self.n_features = raw.n_rows, raw.n_features
+        self._raw = raw
+        self._normalize = normalize
+        self._factor = factor
 
     def take(self, row_idx: np.ndarray) -> np.ndarray:
-        """Return the rows at `row_idx`, L2-normalised in float64 where the pool's are; float64, C-contiguous."""
-        rows = np.ascontiguousarray(self._raw.rows(row_idx).numpy())
-        return unit_rows_in_float64(rows) if self._normalize else rows
+        """Return some rows, float64 of shape (len(row_idx), d), C-contiguous."""
+        return self._prepare(self._raw.take(row_idx).numpy())
+
+    def tiles(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, some at a time."""
+        for tile in self._raw.tiles():
+            yield self._prepare(tile.rows.numpy())
+
+    def _prepare(self, rows: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(rows)
+        if self._normalize:
+            return unit_rows_in_float64(rows)
+        return rows if self._factor == 1.0 else rows * self._factor
 
 
 def unit_rows_in_float64(rows: np.ndarray) -> np.ndarray:
@@ -38,7 +54,7 @@ def unit_rows_in_float64(rows: np.ndarray) -> np.ndarray:
     Rows whose squares under- or overflow are multiplied by a power of two first, which changes no digit.
     """
     with np.errstate(over="ignore"):
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        norms: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
     lowest, highest = _SAFE_NORMS
     doubtful = ~((norms > lowest) & (norms < highest)).ravel()
     if doubtful.any():
@@ -47,4 +63,5 @@ def unit_rows_in_float64(rows: np.ndarray) -> np.ndarray:
         rows[doubtful] = np.ldexp(rows[doubtful], -exponents)
         norms[doubtful] = np.linalg.norm(rows[doubtful], axis=1, keepdims=True)
         norms[norms == 0] = 1.0
-    return rows / norms
+    unit_rows: np.ndarray = rows / norms
+    return unit_rows

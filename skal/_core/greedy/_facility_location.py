@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.greedy._objective import Block, Objective
+from skal._core.greedy._objective import Candidates, Objective
 from skal._core.greedy._similarity import Similarity
 
 __all__ = ["FacilityLocation"]
@@ -52,7 +52,7 @@ class FacilityLocation(Objective):
         self, similarity: Similarity, *, weights: Tensor | None = None, covered_by: np.ndarray | None = None
     ) -> None:
         self.n_rows = similarity.n_rows
-        self.block_rows = max(1, min(_CANDIDATES_AT_ONCE, _COLUMN_BYTES // (8 * self.n_rows)))
+        self.n_candidates = max(1, min(_CANDIDATES_AT_ONCE, _COLUMN_BYTES // (8 * self.n_rows)))
         self._similarity = similarity
         ones = torch.ones(self.n_rows, dtype=torch.float64, device=similarity.device)
         self._weights = ones if weights is None else weights.to(ones)
@@ -72,7 +72,7 @@ class FacilityLocation(Objective):
     def add(self, row: int) -> None:
         self.cover(self.columns(np.array([row]))[0])
 
-    def open_block(self, row_idx: np.ndarray, upper: np.ndarray) -> Block:
+    def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
         return _Columns(self, row_idx, upper)
 
     def columns(self, row_idx: np.ndarray) -> Tensor:
@@ -102,7 +102,7 @@ class FacilityLocation(Objective):
         return gains.masked_fill(is_nothing, 0.0).float().double().cpu().numpy()
 
 
-class _Columns(Block):
+class _Columns(Candidates):
     """Candidates whose similarities to all rows are kept, so that a gain is a pass over one vector."""
 
     objective: FacilityLocation

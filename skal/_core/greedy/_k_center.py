@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Block, Blocks
 from skal._core.distances import half_sq_norms
+from skal._core.greedy._centers import Centers
 from skal._core.greedy._exact_rows import ExactRows
-from skal._core.greedy._objective import Block, Objective
+from skal._core.greedy._objective import Candidates, Objective
 from skal._core.greedy._sq_dist import Float32Bounds, sq_dist_of_pairs
 
 __all__ = ["KCenter"]
 
-_CANDIDATES = 1024
+_N_CANDIDATES = 1024
+# Distances from the next pick are computed together with those from the ones that will probably follow.
 _AHEAD = 64
 _SCORES_AT_ONCE = 1 << 22
 
@@ -24,12 +26,14 @@ _SCORES_AT_ONCE = 1 << 22
 class KCenter(Objective):
     """Squared distance of each row to its nearest center, which falls as centers are added.
 
-    Float32 matrix products bound it; float64 differences of the rows as given decide between rows that the bounds
-    leave open, so that neither the device nor the number of threads has a say.
+    The definition is that of `sq_dist_of_pairs`: float64 differences of the rows as given. Float32 matrix products
+    bound it, and differences are computed where the bounds leave the order open. So the picks depend on neither the
+    device nor the number of threads.
 
     Parameters
     ----------
-    pool : Pool of shape (n, d), float32
+    blocks : Blocks of shape (n, d), float32
+    exact_rows : ExactRows of the same rows
     center_idx : int64 ndarray of shape (n_centers,)
         Rows that are centers already, at least one.
     n_more : int
@@ -37,55 +41,62 @@ class KCenter(Objective):
 
     Notes
     -----
-    ``2·n·n_centers·d`` operations to begin with. Memory: four vectors of length n, and the centers,
-    (n_centers + n_more) × d, in float32; in float64 those that were asked for.
+    Products: at most ``2·n·(n_centers + n_more)·d`` operations in float32; rows that cannot win are left alone.
+    Differences: of a row that could win, to the centers that could be its nearest as far as float32 knows. These are
+    one or two where rows are far apart beside the rounding, and all centers of the row's own group where rows lie in
+    groups narrower than that, or at equal distances. No pair is computed twice, so that the worst case is the
+    plain float64 loop, ``n·(n_centers + n_more)·d`` differences.
 
-    A row is settled by differences from the centers that the bounds cannot rule out as its nearest: one or two where
-    rows are far apart beside the rounding of float32, every center of its own group where rows lie in groups
-    that are narrower than that. No pair of row and center is asked for twice.
+    Memory: two vectors of length n in float64, two in int32, and (n_centers + n_more) × d for the centers, in
+    float32 and, of those that differences were computed to, in float64.
     """
 
     gains_only_fall = True
     least_gain = 0.0
     bounds_are_cheap = True
 
-    def __init__(self, pool: Pool, center_idx: np.ndarray, n_more: int) -> None:
-        self.n_rows = pool.n_rows
-        self.block_rows = _CANDIDATES
-        self.pool = pool
-        self.bounds = Float32Bounds(pool.n_features)
-        self.centers = _Centers(pool, ExactRows(pool), center_idx, n_more)
+    def __init__(self, blocks: Blocks, exact_rows: ExactRows, center_idx: np.ndarray, n_more: int) -> None:
+        self.n_rows = blocks.n_rows
+        self.n_candidates = _N_CANDIDATES
+        self.blocks = blocks
+        self.bounds = Float32Bounds(blocks.n_features)
+        self.centers = Centers(blocks, exact_rows, center_idx, n_more)
+        self._exact_rows = exact_rows
         self._n_bounded = np.full(self.n_rows, len(center_idx), dtype=np.int32)
         self._n_settled = np.zeros(self.n_rows, dtype=np.int32)
-        score = torch.cat([self.bounds.least_score(tile.rows, *self.centers.since(0)) for tile in pool.tiles()])
-        self._half_norms = pool.half_sq_norms
+        (score,) = blocks.map_gather(_least_scores, (self.bounds, *self.centers.since(0)))
+        self._half_norms = blocks.half_sq_norms()
         # Bounds from above, or exact with regard to the first `_n_settled` centers.
-        self._nearest = self.bounds.complete(score, self._half_norms).double().cpu().numpy()
+        self._nearest: np.ndarray = self.bounds.complete(score, self._half_norms).double().cpu().numpy()
 
     def gains(self, row_idx: np.ndarray) -> np.ndarray:
         """Squared distance of each row to its nearest center, by float64 differences."""
-        return self.settle(row_idx, self.pool.rows(row_idx))
+        return self.settle(row_idx, self.blocks.take(row_idx))
 
     def add(self, row: int) -> None:
+        """Make a row a center."""
         row_idx = np.array([row])
-        vectors = self.pool.rows(row_idx)
+        vectors = self.blocks.take(row_idx)
         self.centers.add(row_idx, vectors, half_sq_norms(vectors))
 
     def upper_bounds(self, row_idx: np.ndarray) -> np.ndarray:
+        """Squared distances bounded from above, all centers considered."""
         stale = row_idx[self._n_bounded[row_idx] < self.centers.count]
         by_age = stale[np.argsort(self._n_bounded[stale], kind="stable")]
-        for first in range(0, len(by_age), self.pool.tile_rows):
-            self._lower(by_age[first : first + self.pool.tile_rows])
-        return self._nearest[row_idx]
+        for first in range(0, len(by_age), self.blocks.tile_rows):
+            self._lower(by_age[first : first + self.blocks.tile_rows])
+        nearest: np.ndarray = self._nearest[row_idx]
+        return nearest
 
-    def open_block(self, row_idx: np.ndarray, upper: np.ndarray) -> Block:
-        return _Candidates(self, row_idx, upper)
+    def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
+        return _KCenterCandidates(self, row_idx, upper)
 
     def settle(self, row_idx: np.ndarray, rows: Tensor) -> np.ndarray:
         """Compute the gains of rows whose float32 vectors are at hand."""
         for positions, first in _groups(self._n_settled[row_idx], self.centers.count):
             self._settle(row_idx[positions], rows[positions], first)
-        return self._nearest[row_idx]
+        nearest: np.ndarray = self._nearest[row_idx]
+        return nearest
 
     def learn(self, row_idx: np.ndarray, upper: np.ndarray) -> None:
         """Take note of bounds that were found elsewhere, all centers considered."""
@@ -94,7 +105,7 @@ class KCenter(Objective):
 
     def _lower(self, row_idx: np.ndarray) -> None:
         """Bring the bounds of rows that are sorted by age up to date with the centers since the oldest."""
-        rows = self.pool.rows(row_idx)
+        rows = self.blocks.take(row_idx)
         newer = self.centers.since(int(self._n_bounded[row_idx[0]]))
         upper = self.bounds.complete(self.bounds.least_score(rows, *newer), self._half_norms_of(row_idx))
         self.learn(row_idx, upper.cpu().numpy())
@@ -106,60 +117,23 @@ class KCenter(Objective):
         center_pos += first_center
         is_new = center_pos >= self._n_settled[row_idx[row_pos]]
         row_pos, center_pos = row_pos[is_new], center_pos[is_new]
-        exact_rows = self.centers.exact_rows.take(row_idx)
+        exact_rows = self._exact_rows.take(row_idx)
         sq_dist = sq_dist_of_pairs(exact_rows, self.centers.exact(center_pos), row_pos, center_pos)
         np.minimum.at(self._nearest, row_idx[row_pos], sq_dist)
         self._n_settled[row_idx] = self.centers.count
 
     def _half_norms_of(self, row_idx: np.ndarray) -> Tensor:
-        return self._half_norms[torch.from_numpy(row_idx).to(self.pool.device)]
+        return self._half_norms[torch.from_numpy(row_idx).to(self.blocks.device)]
 
 
-class _Centers:
-    """The rows that are centers, in float32 where products are made, and in float64 once they are asked for."""
-
-    def __init__(self, pool: Pool, exact_rows: ExactRows, center_idx: np.ndarray, n_more: int) -> None:
-        n_most = len(center_idx) + n_more
-        self.count = 0
-        self.largest_sq_norm = 0.0
-        self.exact_rows = exact_rows
-        self._row_idx = np.empty(n_most, dtype=np.int64)
-        self._vectors = torch.empty((n_most, pool.n_features), dtype=pool.dtype, device=pool.device)
-        self._half_norms = self._vectors.new_empty(n_most)
-        self._exact = np.empty((n_most, pool.n_features))
-        self._is_exact = np.zeros(n_most, dtype=bool)
-        vectors = pool.rows(center_idx)
-        self.add(center_idx, vectors, half_sq_norms(vectors))
-
-    def add(self, row_idx: np.ndarray, vectors: Tensor, half_norms: Tensor) -> None:
-        new = slice(self.count, self.count + len(row_idx))
-        self._row_idx[new] = row_idx
-        self._vectors[new], self._half_norms[new] = vectors, half_norms
-        self.largest_sq_norm = max(self.largest_sq_norm, 2.0 * float(half_norms.max()))
-        self.count = new.stop
-
-    def since(self, first: int) -> tuple[Tensor, Tensor]:
-        """Centers from the first on in float32, (c, d), and half their squared norms, (c,)."""
-        return self._vectors[first : self.count], self._half_norms[first : self.count]
-
-    def exact(self, positions: np.ndarray) -> np.ndarray:
-        """All centers in float64, (n_most, d), of which those at `positions` are filled in."""
-        missing = np.unique(positions)
-        missing = missing[~self._is_exact[missing]]
-        if len(missing):
-            self._exact[missing] = self.exact_rows.take(self._row_idx[missing])
-            self._is_exact[missing] = True
-        return self._exact
-
-
-class _Candidates(Block):
+class _KCenterCandidates(Candidates):
     """Candidates whose distances from one another are computed some centers ahead."""
 
     objective: KCenter
 
     def __init__(self, objective: KCenter, row_idx: np.ndarray, upper: np.ndarray) -> None:
         super().__init__(objective, row_idx, upper)
-        self._rows = objective.pool.rows(row_idx)
+        self._rows = objective.blocks.take(row_idx)
         self._half_norms = half_sq_norms(self._rows)
         self._sq_norms = 2.0 * self._half_norms.double().cpu().numpy()
         self._bounds_from: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -207,6 +181,13 @@ class _Candidates(Block):
         upper = sq_dist.double().cpu().numpy()
         lower = _lower_bounds(upper, bounds.width(self._sq_norms, self._sq_norms[ahead, None]))
         self._bounds_from.update(zip(ahead.tolist(), zip(upper, lower, strict=True), strict=True))
+
+
+def _least_scores(
+    block: Block, per_row: tuple[Tensor, ...], shared: tuple[Float32Bounds, Tensor, Tensor]
+) -> tuple[Tensor]:
+    bounds, centers, center_half_norms = shared
+    return (torch.cat([bounds.least_score(tile.rows, centers, center_half_norms) for tile in block.tiles()]),)
 
 
 def _lower_bounds(upper: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skal._core.greedy._objective import Block, Objective
+from skal._core.greedy._objective import Candidates, Objective
 
 __all__ = ["LazyGreedy"]
 
@@ -20,7 +20,7 @@ _SETTLED_FIRST = 8
 
 
 class _Rival(NamedTuple):
-    """The largest bound outside a block, and the lowest row that has it."""
+    """The largest bound outside the candidates, and the lowest row that has it."""
 
     upper: float
     row: int
@@ -30,7 +30,7 @@ class LazyGreedy:
     """Greedy for an objective whose gains only fall.
 
     A gain that was true once is an upper bound from then on, and a row is looked at again only when its bound
-    could win. The rows of largest bounds are candidates, together in a block: greedy runs among them for as long
+    could win. The rows of largest bounds are candidates, together: greedy runs among them for as long
     as one of them is known to beat every bound outside.
 
     Parameters
@@ -69,15 +69,15 @@ class LazyGreedy:
             self._upper[excluded] = -np.inf
             self._n_left -= len(excluded)
 
-    def pick(self, budget: int, on_block: Callable[[int, float], object] = lambda n_picks, bound: None) -> np.ndarray:
+    def pick(self, budget: int, on_batch: Callable[[int, float], object] = lambda n_picks, bound: None) -> np.ndarray:
         """Add `budget` more rows.
 
         Parameters
         ----------
         budget : int
             At most the rows that are left.
-        on_block : callable of (picks so far in this call, an upper bound on the gains that are left)
-            Called after each block.
+        on_batch : callable of (picks so far in this call, an upper bound on the gains that are left)
+            Called after each batch of candidates.
 
         Returns
         -------
@@ -86,28 +86,30 @@ class LazyGreedy:
         """
         picks: list[int] = []
         while len(picks) < budget:
-            block, rival = self._open_block(self._objective.block_rows)
+            candidates, rival = self._choose_candidates(self._objective.n_candidates)
             n_before = len(picks)
-            while len(picks) < budget and (position := _winner(block, rival)) is not None:
-                picks.append(int(block.row_idx[position]))
-                block.add(position)
-            self._close(block, len(picks) - n_before)
-            on_block(len(picks), max(float(block.upper.max()), rival.upper))
+            while len(picks) < budget and (position := _winner(candidates, rival)) is not None:
+                picks.append(int(candidates.row_idx[position]))
+                candidates.add(position)
+            self._close(candidates, len(picks) - n_before)
+            on_batch(len(picks), max(float(candidates.upper.max()), rival.upper, self._objective.least_gain))
         return np.array(picks, dtype=np.int64)
 
     def largest_gain(self) -> float:
         """Say what the next pick would gain, without adding it; -inf where no row is left."""
         while self._n_left:
-            block, rival = self._open_block(min(_ROWS_FOR_ONE_PICK, self._objective.block_rows), renewed_share=1.0)
-            position = _winner(block, rival)
+            candidates, rival = self._choose_candidates(
+                min(_ROWS_FOR_ONE_PICK, self._objective.n_candidates), renewed_share=1.0
+            )
+            position = _winner(candidates, rival)
             if position is not None:
-                block.settle(np.array([position]))
-            self._close(block, 0)
+                candidates.settle(np.array([position]))
+            self._close(candidates, 0)
             if position is not None:
-                return float(block.upper[position])
+                return float(candidates.upper[position])
         return -np.inf
 
-    def _open_block(self, n_rows: int, renewed_share: float = _RENEWED_SHARE) -> tuple[Block, _Rival]:
+    def _choose_candidates(self, n_rows: int, renewed_share: float = _RENEWED_SHARE) -> tuple[Candidates, _Rival]:
         """Make the rows of largest bounds candidates, ties to the lowest row."""
         n_wanted = min(n_rows, self._n_left)
         n_ranked = min(n_wanted + 1, self._n_left)
@@ -118,7 +120,7 @@ class LazyGreedy:
         rival = _Rival(-np.inf, self._objective.n_rows)
         if n_ranked > n_wanted:
             rival = _Rival(limit, int(at_least[order[n_wanted]]))
-        return self._objective.open_block(row_idx, self._upper[row_idx]), rival
+        return self._objective.candidates(row_idx, self._upper[row_idx]), rival
 
     def _renew(self, n_ranked: int, share: float) -> float:
         """Renew the bounds that could be among the `n_ranked` largest; return the last of these."""
@@ -134,20 +136,20 @@ class LazyGreedy:
             self._upper[stale] = np.minimum(self._upper[stale], self._objective.upper_bounds(stale))
             self._renewed_at[stale] = self._n_added
 
-    def _close(self, block: Block, n_picks: int) -> None:
-        block.close()
+    def _close(self, candidates: Candidates, n_picks: int) -> None:
+        candidates.close()
         self._n_added += n_picks
         self._n_left -= n_picks
-        self._upper[block.row_idx] = block.upper
+        self._upper[candidates.row_idx] = candidates.upper
         if self._objective.bounds_are_cheap:
-            self._renewed_at[block.row_idx] = self._n_added
+            self._renewed_at[candidates.row_idx] = self._n_added
 
 
-def _winner(block: Block, rival: _Rival) -> int | None:
+def _winner(candidates: Candidates, rival: _Rival) -> int | None:
     """Find the position of the next pick, or None where a row outside could be it."""
     n_settled = _SETTLED_FIRST
     while True:
-        upper, lower = block.upper, block.lower
+        upper, lower = candidates.upper, candidates.lower
         largest_upper, largest_lower = upper[upper.argmax()], lower[lower.argmax()]
         if rival.upper > largest_upper or largest_upper == -np.inf:
             return None
@@ -155,8 +157,8 @@ def _winner(block: Block, rival: _Rival) -> int | None:
         undecided = contenders[lower[contenders] < upper[contenders]]
         if len(undecided) == 0 or (len(contenders) == 1 and rival.upper < largest_lower):
             winner = int(contenders[0])
-            is_beaten = (rival.upper, -rival.row) > (largest_lower, -block.row_idx[winner])
+            is_beaten = (rival.upper, -rival.row) > (largest_lower, -candidates.row_idx[winner])
             return None if is_beaten else winner
         by_upper = undecided[np.argsort(-upper[undecided], kind="stable")]
-        block.settle(by_upper[:n_settled])
+        candidates.settle(by_upper[:n_settled])
         n_settled *= 2

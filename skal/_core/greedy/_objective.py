@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-__all__ = ["Block", "Objective"]
+__all__ = ["Candidates", "Objective"]
 
 
 class Objective(ABC):
@@ -32,7 +32,7 @@ class Objective(ABC):
     # True where `upper_bounds` costs much less than `gains`: bounds that could win are then renewed in bulk.
     bounds_are_cheap: ClassVar[bool] = False
     # How many candidates LazyGreedy holds at a time.
-    block_rows: int = 64
+    n_candidates: int = 64
 
     n_rows: int
 
@@ -58,13 +58,13 @@ class Objective(ABC):
         """Bound the gains of some rows from above, shape (m,); by default the gains themselves."""
         return self.gains(row_idx)
 
-    def open_block(self, row_idx: np.ndarray, upper: np.ndarray) -> Block:
-        """Prepare candidates for a while of picking; an objective may keep what they share in a `Block` of its own."""
-        return Block(self, row_idx, upper)
+    def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
+        """Prepare some rows for picks among them; a subclass of `Candidates` may keep what they share."""
+        return Candidates(self, row_idx, upper)
 
 
-class Block:
-    """Candidates that a lazy greedy picks among until a row outside could win.
+class Candidates:
+    """Rows that a lazy greedy picks among until a row outside could win.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 
 __all__ = ["RBF", "Kernel", "RowSimilarity", "Similarity"]
 
@@ -42,20 +42,20 @@ class RowSimilarity:
 
     Parameters
     ----------
-    pool : Pool of shape (n, d), float64
+    blocks : Blocks of shape (n, d), float64
     kernel : Kernel
     """
 
-    def __init__(self, pool: Pool, kernel: Kernel) -> None:
-        self.n_rows, self.device = pool.n_rows, pool.device
-        self._pool = pool
+    def __init__(self, blocks: Blocks, kernel: Kernel) -> None:
+        self.n_rows, self.device = blocks.n_rows, blocks.device
+        self._blocks = blocks
         self._kernel = kernel
-        self._sq_norms = 2.0 * pool.half_sq_norms
+        self._sq_norms = 2.0 * blocks.half_sq_norms()
 
     def tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
-        candidates = self._pool.rows(candidate_idx)
+        candidates = self._blocks.take(candidate_idx)
         candidate_sq_norms = self._sq_norms[torch.from_numpy(candidate_idx).to(self.device)]
-        for tile in self._pool.tiles():
+        for tile in self._blocks.tiles():
             sq_norms = self._sq_norms[tile.slice, None]
             yield tile.slice, self._kernel(tile.rows @ candidates.T, sq_norms, candidate_sq_norms)
 

@@ -1,10 +1,11 @@
 """Squared distances twice: bounds from float32 matrix products, and float64 differences, which are the definition.
 
-Let X = ‖x‖² and C = ‖c‖² be the squared norms of a row and a center of d features, and u = 2⁻²⁴. The float32 value of
-``‖c‖² − 2·x·c + ‖x‖²`` for rows rounded to float32 differs from the float64 squared distance of the rows as they were
-by at most κ·(X + C) with κ = (2.125·d + 96)·u, whatever the order of summation: 2·(d + 1)·u·(√(XC) + C/2) for the matrix
-product (at most 1.62·(d + 1)·u·(X + C)), d/8 for the norms, d/4 for rows normalised in float32, the rest for roundings
-of single operations. So half norms that are inflated by 1 + κ give upper bounds, deflated ones lower bounds.
+Let X = ‖x‖² and C = ‖c‖² be the squared norms of a row and a center of d features, and u = 2⁻²⁴. The float32 value
+of ``‖c‖² − 2·x·c + ‖x‖²``, of rows rounded to float32, differs from the float64 squared distance of the rows as they
+were by at most κ·(X + C) with κ = (2.125·d + 96)·u, whatever the order of summation. The matrix product may be off by
+2·(d + 1)·u·(√(XC) + C/2), which is at most 1.62·(d + 1)·u·(X + C); the norms take d/8 of κ, rows normalised in
+float32 d/4, and the rest is for roundings of single operations. So half norms that are inflated by 1 + κ give upper
+bounds, and deflated ones lower bounds.
 """
 
 from __future__ import annotations
