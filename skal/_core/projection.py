@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Block, Blocks
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
 _SAMPLE_ROWS = 8192
+_WIDEST_FOR_EIGH = 1024
+_SPARE_DIRECTIONS, _SUBSPACE_ITERATIONS = 16, 3
+_MOST_OF_THE_VARIANCE = 0.5
 
 
 class PrincipalAxes(NamedTuple):
@@ -23,27 +26,74 @@ class PrincipalAxes(NamedTuple):
     captured: float  # share of the variance along them
 
 
-def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
-    """Fit the leading principal directions to evenly spaced rows of the pool.
+def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
+    """Fit directions to evenly spaced rows of the pool: the leading principal ones.
 
-    2·m·d² operations for a sample of m ≤ 8192 rows and an eigendecomposition of d × d.
+    Where these hold less than half of the variance, the second half of them is random instead: every direction
+    then keeps its share, and groups that the leading directions do not tell apart stay apart (Johnson and
+    Lindenstrauss, 1984).
+
+    For a sample of m ≤ 8192 rows, ``2·m·d²`` operations and an eigendecomposition of d × d up to d = 1024;
+    beyond, ``14·m·d·n_components`` by subspace iteration, and memory of d × n_components.
     """
     n_sampled = min(pool.n_rows, _SAMPLE_ROWS)
-    sample = pool.rows(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
-    if not bool(torch.isfinite(sample.sum())):
-        _ = pool.half_sq_norms  # raises where a row is to blame
+    sample = pool.take(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean
-    variances, directions = torch.linalg.eigh(centered.T @ centered / n_sampled)
-    total = float(variances.sum())
-    captured = float(variances[-n_components:].sum()) / total if total > 0 else 1.0
-    return PrincipalAxes(mean, directions[:, -n_components:].contiguous(), captured)
+    total = float(centered.square().sum(dtype=torch.float64))
+    wide = pool.n_features > _WIDEST_FOR_EIGH
+    directions = _by_subspace_iteration(centered, n_components) if wide else _by_eigh(centered, n_components)
+    captured = _variance_along(centered, directions) / total if total > 0 else 1.0
+    if captured < _MOST_OF_THE_VARIANCE:
+        directions = _half_random(directions)
+        captured = _variance_along(centered, directions) / total
+    return PrincipalAxes(mean, directions.contiguous(), captured)
 
 
-def project(pool: Pool, axes: PrincipalAxes) -> Tensor:
-    """Coordinates of every row on the axes, float32 of shape (n, n_components), in one pass."""
+def _by_eigh(centered: Tensor, n_components: int) -> Tensor:
+    _, directions = torch.linalg.eigh(centered.T @ centered / len(centered))
+    leading: Tensor = directions[:, -n_components:]
+    return leading
+
+
+def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
+    """Leading right singular vectors, the last the largest (Halko, Martinsson and Tropp, 2011)."""
+    width = min(n_components + _SPARE_DIRECTIONS, *centered.shape)
+    basis = _random_directions(centered.shape[1], width, centered.device)
+    for _ in range(_SUBSPACE_ITERATIONS):
+        basis = torch.linalg.qr(centered.T @ (centered @ basis))[0]
+    _, _, rotation = torch.linalg.svd(centered @ basis, full_matrices=False)
+    leading = (basis @ rotation.T)[:, :n_components].flip(1)
+    if leading.shape[1] == n_components:
+        return leading
+    n_missing = n_components - leading.shape[1]  # fewer rows than components
+    drawn = _random_directions(centered.shape[1], n_missing, centered.device)
+    filled = torch.cat([leading.flip(1), drawn], dim=1)
+    return torch.linalg.qr(filled)[0].flip(1)
+
+
+def _half_random(directions: Tensor) -> Tensor:
+    """Keep the last half of orthonormal directions (the leading ones) and make the others random."""
+    n_components = directions.shape[1]
+    leading = directions[:, n_components // 2 :].flip(1)
+    drawn = _random_directions(len(directions), n_components - leading.shape[1], directions.device)
+    return torch.linalg.qr(torch.cat([leading, drawn], dim=1))[0].flip(1)
+
+
+def _random_directions(n_features: int, n_directions: int, device: torch.device) -> Tensor:
+    """Normally distributed columns, the same at each call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((n_features, n_directions), generator=generator, dtype=torch.float32).to(device)
+
+
+def _variance_along(centered: Tensor, directions: Tensor) -> float:
+    return float((centered @ directions).square().sum(dtype=torch.float64))
+
+
+def project(block: Block, per_row: tuple[Tensor, ...], axes: PrincipalAxes) -> tuple[Tensor]:
+    """Coordinates of the rows of a block on the axes, float32 of shape (m, n_components)."""
     offset = axes.mean @ axes.directions
-    coordinates = torch.empty((pool.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=pool.device)
-    for tile in pool.tiles():
+    coordinates = torch.empty((block.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=block.device)
+    for tile in block.tiles():
         torch.addmm(-offset, tile.rows, axes.directions, out=coordinates[tile.slice])
-    return coordinates
+    return (coordinates,)

@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.device import full_float32, resolve_device
 from skal._core.softmax import AdamSchedule, SoftmaxProblem
 from skal._validation import (
@@ -278,7 +278,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return self.classes_[np.concatenate(winners)]
 
     def _pool(self, X, dtype):
-        return Pool(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
+        return Blocks(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _prepare_fit(self, X, y, sample_weight, pool):
@@ -334,7 +334,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = check_pool(self, X, reset=False)
         device = resolve_device(self.device)
         coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
-        pool = Pool(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
+        pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
         with full_float32():
             for tile in pool.tiles():
                 yield torch.addmm(intercept, tile.rows, coef.T).cpu().numpy()

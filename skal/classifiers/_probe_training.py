@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.moments import pool_moments
 from skal._core.softmax import SoftmaxProblem, stack_bytes, train_softmax
 from skal._validation import Progress, callback_scope, working_memory_bytes
@@ -58,7 +58,9 @@ def _train_stack(fits):
     with ExitStack() as scopes:
         for fit in fits:
             scopes.enter_context(callback_scope(fit.probe))
-        progresses = [Progress(fit.probe, fit.probe.n_epochs, "epoch") for fit in fits]
+        progresses = [Progress(fit.probe) for fit in fits]
+        for fit, progress in zip(fits, progresses, strict=True):
+            progress.begin(fit.probe.n_epochs, "epoch")
 
         def report(epoch, losses):
             for progress, loss in zip(progresses, losses, strict=True):
@@ -111,7 +113,7 @@ class PoolStatistics:
 
     def scaler(self, checked_X, device, dtype):
         if (device, dtype) not in self.scalers:
-            pool = Pool(checked_X, device, dtype=dtype)
+            pool = Blocks(checked_X, device, dtype=dtype)
             self.scalers[device, dtype] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
         return self.scalers[device, dtype]
 

@@ -1,0 +1,1 @@
+"""What several rooms need of files: fingerprints, descriptions of jobs, atomic writes and append-only logs."""
