@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 
-__all__ = ["at_most_threads", "full_float32", "plain_torch", "resident_bytes", "resolve_device"]
+__all__ = ["at_most_threads", "full_float32", "ordinary_torch", "resident_bytes", "resolve_device"]
 
 _CUDA_SHARE_FOR_THE_POOL = 0.6
 
@@ -51,35 +51,27 @@ def resident_bytes(device: torch.device, host_bytes: int) -> int:
     return int(free_bytes * _CUDA_SHARE_FOR_THE_POOL)
 
 
-class _ProcessWide:
-    """Settings that torch keeps for the whole process, set while anybody is inside.
+class _Shared:
+    """A state of the process: nested and concurrent uses share what they found, restored when the last one ends."""
 
-    Nested and concurrent uses share one saved state, restored when the last one ends.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None], wanted: Any) -> None:
+        self._read, self._write, self._wanted = read, write, wanted
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._saved: Any = None
+        self._found: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
             if self._n_inside == 0:
-                self._saved = self._set()
+                self._found = self._read()
+                self._write(self._wanted)
             self._n_inside += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                self._restore(self._saved)
-
-    def _set(self) -> Any:
-        """Set what is wanted; return what was there."""
-        raise NotImplementedError
-
-    def _restore(self, saved: Any) -> None:
-        raise NotImplementedError
+                self._write(self._found)
 
 
 # torch wants convolutions and recurrent layers of one backend to agree.
@@ -93,30 +85,17 @@ _FLOAT32_BACKENDS: tuple[Any, ...] = (
 )
 
 
-class _FullFloat32(_ProcessWide):
-    def _set(self) -> list[str]:
-        saved = [backend.fp32_precision for backend in _FLOAT32_BACKENDS]
-        for backend in _FLOAT32_BACKENDS:
-            backend.fp32_precision = "ieee"
-        return saved
-
-    def _restore(self, saved: list[str]) -> None:
-        for backend, precision in zip(_FLOAT32_BACKENDS, saved, strict=True):
-            backend.fp32_precision = precision
+def _read_precisions() -> list[str]:
+    return [backend.fp32_precision for backend in _FLOAT32_BACKENDS]
 
 
-class _DefaultFloat32(_ProcessWide):
-    def _set(self) -> torch.dtype:
-        saved = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float32)
-        return saved
-
-    def _restore(self, saved: torch.dtype) -> None:
-        torch.set_default_dtype(saved)
+def _write_precisions(precisions: list[str]) -> None:
+    for backend, precision in zip(_FLOAT32_BACKENDS, precisions, strict=True):
+        backend.fp32_precision = precision
 
 
-_full_float32 = _FullFloat32()
-_default_float32 = _DefaultFloat32()
+_full_float32 = _Shared(_read_precisions, _write_precisions, ["ieee"] * len(_FLOAT32_BACKENDS))
+_float32_by_default = _Shared(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
 
 
 def full_float32() -> AbstractContextManager[None]:
@@ -125,32 +104,32 @@ def full_float32() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def plain_torch() -> Iterator[None]:
-    """Compute as a fresh process would, whatever the caller has switched on around the call.
+def ordinary_torch() -> Iterator[None]:
+    """Compute as torch does by itself, whatever surrounds it.
 
-    For the body of a ``with``, or as a decorator of every public method that computes: reduced float32
-    precision, autocast, a default dtype or device, no_grad and inference_mode have no effect inside.
-    Precision and default dtype are torch's for the whole process, so other threads see them changed
-    meanwhile; the rest is the calling thread's own.
+    There is no autocast, no `no_grad` and no `inference_mode`, float32 is the default dtype and is kept
+    (`full_float32`), and a tensor made without a device lies on the CPU. Stands around the body of every public method
+    that computes, after ``with`` or as a decorator. The dtype and precision are those of the whole process, so other
+    threads see them too while it lasts; the rest is the calling thread's own.
     """
-    with ExitStack() as scopes:
-        scopes.enter_context(_full_float32)
-        scopes.enter_context(_default_float32)
+    with ExitStack() as stack:
+        stack.enter_context(full_float32())
+        stack.enter_context(_float32_by_default)
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
-                scopes.enter_context(torch.autocast(kind, enabled=False))
+                stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.is_inference_mode_enabled():
-            scopes.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
-            scopes.enter_context(torch.enable_grad())
+            stack.enter_context(torch.enable_grad())
         if torch.get_default_device().type != "cpu":
-            scopes.enter_context(torch.device("cpu"))
+            stack.enter_context(torch.device("cpu"))
         yield
 
 
 @contextmanager
 def at_most_threads(n_threads: int) -> Iterator[None]:
-    """Let torch and its BLAS use at most `n_threads` threads for what this thread computes."""
+    """Let torch and its BLAS use at most `n_threads` threads for what the calling thread computes."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(n_threads, before))
     try:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from skal._core.device import at_most_threads
+
 __all__ = ["AdamSchedule", "SoftmaxLayer", "SoftmaxProblem", "stack_bytes", "train_softmax"]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
@@ -19,6 +21,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 # entries alike at any place in the stack, and its result does not depend on its neighbours.
 _ALIGNMENT = 16
 _BYTES_GATHERED_AT_ONCE = 2**20
+_MULTIPLICATIONS_THAT_NEED_THREADS = 2**24  # of one step of one run
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,10 @@ def train_softmax(
 
     The start is zero because the problem is convex, so a random start adds only noise, which a
     handful of labels cannot wash out. Batches come from a new permutation each epoch; the order of
-    a run depends on its `rng` alone, not on the device nor on the other runs, so a run in a stack
-    ends where it would alone, to float rounding.
+    a run depends on its `rng` alone, not on the device nor on the other runs. Where torch computes
+    with MKL (its builds for x86), a run ends on the same bits alone and in any stack, for any number
+    of threads, unless one step takes more than 2²⁴ multiplications: threads then share it, and the
+    end is the same to float rounding, as it is on other processors.
 
     Parameters
     ----------
@@ -89,12 +94,13 @@ def train_softmax(
     run_of = np.argsort(by_classes)
     stack = _Stack([problems[place] for place in by_classes])
     loss_curves: list[list[float]] = [[] for _ in problems]
-    for epoch in range(schedule.n_epochs):
-        run_losses = stack.train_epoch(schedule, epoch)
-        losses = [run_losses[run] for run in run_of]
-        for curve, loss in zip(loss_curves, losses, strict=True):
-            curve.append(loss)
-        on_epoch(epoch, losses)
+    with at_most_threads(stack.useful_threads(schedule.batch_size)):
+        for epoch in range(schedule.n_epochs):
+            run_losses = stack.train_epoch(schedule, epoch)
+            losses = [run_losses[run] for run in run_of]
+            for curve, loss in zip(loss_curves, losses, strict=True):
+                curve.append(loss)
+            on_epoch(epoch, losses)
     return [SoftmaxLayer(*stack.layer(run), loss_curve) for run, loss_curve in zip(run_of, loss_curves, strict=True)]
 
 
@@ -155,6 +161,15 @@ class _Stack:
             groups.append(_SameClasses(slice(run, run + n_same), n_classes, layers, gradient))
             run, first = run + n_same, rows.stop
         return groups
+
+    def useful_threads(self, batch_size: int) -> int:
+        """No more than there are runs to a product, so that each thread computes whole products of runs.
+
+        A product that is shared among threads rounds by their number.
+        """
+        if self.n_classes[-1] * min(batch_size, self.n_rows) * self.rows.shape[1] > _MULTIPLICATIONS_THAT_NEED_THREADS:
+            return torch.get_num_threads()
+        return min(len(group.layers) for group in self.groups)
 
     def train_epoch(self, schedule: AdamSchedule, epoch: int) -> list[float]:
         """Pass once over the rows of every run; return each run's mean loss."""
@@ -238,8 +253,10 @@ def _multiply(layers: Tensor, columns: Tensor, out: Tensor) -> None:
     """
     if columns.shape[2] == 1:
         torch.sum(layers * columns.mT, dim=2, keepdim=True, out=out)
-    else:
+    elif out.is_contiguous():
         torch.bmm(layers, columns, out=out)
+    else:  # into which torch would multiply one run after the other, each shared among threads
+        out.copy_(torch.bmm(layers, columns))
 
 
 def _padded_width(n_features: int) -> int:
