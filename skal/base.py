@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skal import registry
-from skal._core.device import full_float32
+from skal._core.device import ordinary_torch
 from skal._validation import (
     BUDGET,
     CallbackSupportMixin,
@@ -167,7 +167,7 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         budget = resolve_budget(self.budget, pool.n_rows, len(labeled_idx))
         rng, progress = local_generator(self.random_state), Progress(self)
         request = SelectionRequest(pool, labeled_idx, labels, budget, rng, progress)
-        with full_float32():
+        with ordinary_torch():
             picks = self._select_rows(request)
             pool.check_finite()
         progress.close()
@@ -202,7 +202,7 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
             )
         pool = open_pool(self, X, reset=False)
         budget = resolve_budget(self.budget, pool.n_rows)
-        with full_float32():
+        with ordinary_torch():
             picks = self._select_from(pool, budget)
             pool.check_finite()
         return self._checked_picks(picks, pool.n_rows, budget)

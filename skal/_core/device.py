@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["full_float32", "ordinary_torch", "resident_bytes", "resolve_device"]
+__all__ = ["at_most_threads", "full_float32", "ordinary_torch", "resident_bytes", "resolve_device"]
 
 _CUDA_SHARE_FOR_THE_POOL = 0.6
 
@@ -107,8 +107,10 @@ def full_float32() -> AbstractContextManager[None]:
 def ordinary_torch() -> Iterator[None]:
     """Compute as torch does by itself, whatever surrounds it.
 
-    There is no autocast, float32 is the default dtype and is kept (`full_float32`), and a tensor made without a device
-    lies on the CPU.
+    There is no autocast, no `no_grad` and no `inference_mode`, float32 is the default dtype and is kept
+    (`full_float32`), and a tensor made without a device lies on the CPU. Stands around the body of every public method
+    that computes, after ``with`` or as a decorator. The dtype and precision are those of the whole process, so other
+    threads see them too while it lasts; the rest is the calling thread's own.
     """
     with ExitStack() as stack:
         stack.enter_context(full_float32())
@@ -116,6 +118,21 @@ def ordinary_torch() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+@contextmanager
+def at_most_threads(n_threads: int) -> Iterator[None]:
+    """Let torch and its BLAS use at most `n_threads` threads for what the calling thread computes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(n_threads, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
