@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from skal._validation import DEVICE, StrOptions
-from skal.samplers._iterative import IterativeSampler
-from skal.samplers._kmeans import KMeansSampler
+from skal.rounds._iterative import IterativeSampler
+from skal.samplers import KMeansSampler
 
 __all__ = ["MultiKMeansSampler"]
 
@@ -37,8 +37,10 @@ class MultiKMeansSampler(IterativeSampler):
         All new rows: the concatenation of `rounds_`.
     rounds_ : list of ndarray, int64
         The new rows of each round, the row of the largest cluster first.
-    labels_ : ndarray or None
+    selected_labels_ : ndarray or None
         Their labels, aligned with `selected_indices_`. None where y is None.
+    ledger_ : Ledger
+        Everything that was asked and answered.
     sampler_ : KMeansSampler
         The fitted sampler of the last round, with its centroids.
     n_features_in_ : int
@@ -62,7 +64,7 @@ class MultiKMeansSampler(IterativeSampler):
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skal.samplers import MultiKMeansSampler
+    >>> from skal.rounds import MultiKMeansSampler
     >>> X, y = load_digits(return_X_y=True)
     >>> rounds = MultiKMeansSampler(budgets=(10, 20, 50), random_state=0).fit(X)
     >>> [len(rows) for rows in rounds.rounds_]

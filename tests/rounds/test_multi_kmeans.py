@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
 
-from skal.samplers import KMeansSampler, MultiKMeansSampler
+from skal.rounds import MultiKMeansSampler
+from skal.samplers import KMeansSampler
 
 
 def nearest_unlabelled(rows, centers, labeled):
