@@ -26,12 +26,11 @@ from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.datasets import load_fashion_mnist
 from skal.evaluation import BudgetCurve, budget_curve
 from skal.features import TorchFeatureExtractor
+from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
-    MultiKMeansSampler,
     RandomSampler,
     UniformKMeansSampler,
     UniformSampler,

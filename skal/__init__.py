@@ -22,6 +22,7 @@ _SUBPACKAGES = (
     "plotting",
     "pool",
     "registry",
+    "rounds",
     "samplers",
 )
 

@@ -10,7 +10,7 @@ from skal.base import BaseSampler
 def test_every_public_sampler_is_listed_once():
     names = [entry.name for entry in registry.samplers()]
     assert names == sorted(set(names))
-    assert set(skal.samplers.__all__) <= set(names)
+    assert set(skal.samplers.__all__) | {"IterativeSampler", "MultiKMeansSampler"} == set(names)
     titles = [entry.title for entry in registry.samplers()]
     assert len(titles) == len(set(titles))
 

@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.tables.descriptions import Panel, Start
 from skal.base import BaseSampler
 from skal.classifiers import LinearProbe
+from skal.rounds import IterativeSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
     RandomSampler,

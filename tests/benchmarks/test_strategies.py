@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.tables.descriptions import TABLES, Start
 from benchmarks.tables.strategies import Step, make_sampler, plan_steps, take_step
-from skal.samplers import IterativeSampler, KMeansSampler, MultiKMeansSampler, RandomSampler
+from skal.rounds import IterativeSampler, MultiKMeansSampler
+from skal.samplers import KMeansSampler, RandomSampler
 
 
 def take_all(steps, X, y, seed):

@@ -140,7 +140,9 @@ def test_only_a_large_step_of_one_run_is_shared_among_threads(n_threads, monkeyp
         monkeypatch.setattr(softmax, "_MULTIPLICATIONS_THAT_NEED_THREADS", n_multiplications)
         used = []
         train_softmax(
-            [problem], AdamSchedule(0.01, (), 0.1, 1, 8), on_epoch=lambda *_: used.append(torch.get_num_threads())
+            [problem],
+            AdamSchedule(0.01, (), 0.1, 1, 8),
+            on_epoch=lambda *_, used=used: used.append(torch.get_num_threads()),
         )
         assert used == [expected]
 
