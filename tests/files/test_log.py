@@ -85,8 +85,21 @@ def test_two_processes_at_once_lose_nothing(path):
         assert [entry["number"] for entry in entries if entry["of"] == name] == list(range(50))
 
 
+class WritingByteByByte:
+    """A file that lets other threads in between two bytes."""
+
+    def __init__(self, file):
+        self.file, self.closed = file, False
+        self.truncate, self.fileno, self.close = file.truncate, file.fileno, file.close
+
+    def write(self, content):
+        time.sleep(0)
+        return self.file.write(content[:1])
+
+
 def test_threads_may_append(path):
     with open_log(path) as log:
+        log._file = WritingByteByByte(log._file)
         threads = [
             threading.Thread(target=lambda: [log.append({"number": number}) for number in range(20)]) for _ in range(4)
         ]
