@@ -29,18 +29,18 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, imagenet_sized_pool, load_pool
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.kmeans import partition
-from skal._core.reuse import ContentCache
 from skal._core.shares import nearest_members
 from skal.classifiers import CosineKNNClassifier
-from skal.samplers import KMeansSampler, _kmeans
+from skal.pool import clear_cache
+from skal.samplers import KMeansSampler
 
 CPU = torch.device("cpu")
 
 
 def run_skal(X, unit_rows, k, seed, arguments):
-    _kmeans._SKETCHES = ContentCache()  # each run pays for its own projection
+    clear_cache()  # each run pays for its own projection
     sampler = KMeansSampler(k, device=arguments.device, random_state=seed).fit(X)
     return sampler.cluster_centers_, sampler.selected_indices_
 
@@ -77,7 +77,7 @@ def judge(pool, unit_pool, centers, picks):
 
 def compare(pool, arguments):
     unit_rows = normalize(pool.X.astype(np.float32))
-    unit_pool = Pool(unit_rows, CPU)
+    unit_pool = Blocks(unit_rows, CPU)
     names = ["skal", *(name for name in arguments.peers if name in RUNNERS)]
     print("| k | K-means | seconds | time / skal's | inertia | peak MiB beside X | 1-NN accuracy, % |")
     print("|---|---|---|---|---|---|---|")
@@ -139,8 +139,8 @@ def beside_flash_kmeans(X, k, our_seconds, arguments):
 
     device = torch.device(arguments.device)
     unit_rows = torch.from_numpy(unit_rows_of(X)).to(device)
-    pool = Pool(unit_rows, device)
-    first = pool.rows(np.random.default_rng(0).choice(len(X), size=k, replace=False))
+    pool = Blocks(unit_rows, device)
+    first = pool.take(np.random.default_rng(0).choice(len(X), size=k, replace=False))
     partition(pool, first)  # warm up
     seconds, _ = timed(device, lambda: partition(pool, first))
     share = 2 * unit_rows.numel() * k / seconds / matrix_rate(device)

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from benchmarks.pools import describe_machine
-from skal._core.blocks import Pool, unit_rows
+from skal._core.blocks import Blocks, unit_rows
 from skal._core.neighbors import top_k
 
 
-def seconds(queries: Pool, base: torch.Tensor, backend: str) -> float:
+def seconds(queries: Blocks, base: torch.Tensor, backend: str) -> float:
     start = time.perf_counter()
     for _ in top_k(queries, base, 1, backend=backend):
         pass
@@ -32,7 +32,9 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     cpu = torch.device("cpu")
-    queries = Pool(rng.normal(size=(arguments.queries, arguments.features)), cpu, normalize=True, resident_bytes=2**30)
+    queries = Blocks(
+        rng.normal(size=(arguments.queries, arguments.features)), cpu, normalize=True, resident_bytes=2**30
+    )
     print(f"{arguments.queries} queries, d = {arguments.features}; {describe_machine()}")
     print("| labelled rows | time with torch / with FAISS |")
     print("|---|---|")

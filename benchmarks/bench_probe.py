@@ -19,7 +19,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.pools import add_data_argument, describe_machine, load_pool
-from skal.classifiers import LinearProbe, fit_linear_probes
+from skal.classifiers import LinearProbe
 from skal.samplers import KMeansSampler
 
 
@@ -61,9 +61,9 @@ def measure_stack(pool, budget, batch_size, n_probes, n_repeats):
 
     ways = {
         "single": fit_each,
-        "stacked": lambda: fit_linear_probes(make(), sets),
-        "single, pool": lambda: fit_each(X_unlabeled=X),
-        "stacked, pool": lambda: fit_linear_probes(make(), sets, X_unlabeled=X),
+        "stacked": lambda: LinearProbe.fit_many(make(), sets),
+        "single, pool": lambda: fit_each(X_pool=X),
+        "stacked, pool": lambda: LinearProbe.fit_many(make(), sets, X_pool=X),
         "one plain loop": lambda: plain_loop(X_first, y_first, X_first, y_first, batch_size, 0, zero_start=True),
     }
     seconds = {name: [] for name in ways}
@@ -72,7 +72,7 @@ def measure_stack(pool, budget, batch_size, n_probes, n_repeats):
             start = time.perf_counter()
             fit()
             seconds[name].append(time.perf_counter() - start)
-    pairs = zip(fit_each(), fit_linear_probes(make(), sets), strict=True)
+    pairs = zip(fit_each(), LinearProbe.fit_many(make(), sets), strict=True)
     agreement = np.mean([alone.predict(X_test) == stacked.predict(X_test) for alone, stacked in pairs])
     return {name: float(np.median(times)) for name, times in seconds.items()}, float(agreement)
 

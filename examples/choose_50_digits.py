@@ -14,7 +14,7 @@ for sampler in (RandomSampler(budget=50, random_state=0), KMeansSampler(budget=5
     picks = sampler.fit(X_pool).selected_indices_  # no labels needed: these are the rows to send to a person
     X_labeled, y_labeled = X_pool[picks], y_pool[picks]  # ... who gives these labels
 
-    probe = LinearProbe(random_state=0).fit(X_labeled, y_labeled, X_unlabeled=X_pool)
+    probe = LinearProbe(random_state=0).fit(X_labeled, y_labeled, X_pool=X_pool)
     nearest = CosineKNNClassifier().fit(X_labeled, y_labeled)
     print(
         f"{type(sampler).__name__}: {category_coverage(y_pool, picks):.0%} of the classes, "

@@ -18,5 +18,5 @@ for _ in range(2):
     picks = sampler.fit(X_pool, y, labeled_indices=labeled).selected_indices_
     y[picks] = y_truth[picks]  # the person's answers
     labeled = np.concatenate([labeled, picks])
-    probe = LinearProbe(random_state=0).fit(X_pool[labeled], y[labeled], X_unlabeled=X_pool)
+    probe = LinearProbe(random_state=0).fit(X_pool[labeled], y[labeled], X_pool=X_pool)
     print(f"{len(labeled)} labels: LIN {probe.score(X_test, y_test):.1%}")

@@ -8,10 +8,24 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOME_OF = {"BaseSampler": "skal.base", "LowBudgetClassifier": "skal.low_budget"}
-_SUBPACKAGES = ("classifiers", "datasets", "evaluation", "features", "plotting", "samplers")
+_HOME_OF = {
+    "BaseSampler": "skal.base",
+    "LowBudgetClassifier": "skal.low_budget",
+    "Pool": "skal.pool",
+    "SelectionRequest": "skal.base",
+}
+_SUBPACKAGES = (
+    "classifiers",
+    "datasets",
+    "evaluation",
+    "features",
+    "plotting",
+    "pool",
+    "registry",
+    "samplers",
+)
 
-__all__ = ["BaseSampler", "LowBudgetClassifier", "__version__", *_SUBPACKAGES]
+__all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,137 +1,76 @@
-"""The contract every sampler keeps."""
+"""The contract every sampler keeps, and the request that it hands to a sampler's hook."""
 
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import check_finite
+from skal import registry
 from skal._core.device import full_float32
 from skal._validation import (
     BUDGET,
     CallbackSupportMixin,
+    Progress,
     check_class_labels,
-    check_labeled_indices,
-    check_pool,
     check_target_length,
     fit_context,
+    labeled_rows,
     local_generator,
     resolve_budget,
     rows_of,
     with_callbacks,
 )
+from skal.pool import Pool, open_pool
 
-__all__ = ["BaseSampler"]
+__all__ = ["BaseSampler", "SelectionRequest"]
 
 
-class BaseSampler(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
-    """Choose `budget` rows of a pool to label.
-
-    A new sampler fills one hook, `_select_rows`, and, where what it learned carries over to another
-    pool, a second one, `_select_from`. Everything public follows from them: `fit`, `select`,
-    `fit_select`, `fit_resample`, and the promise that `selected_indices_` holds exactly `budget`
-    distinct rows of the pool, none of them labelled already.
-
-    Parameters
-    ----------
-    budget : int or float, default=10
-        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
-    random_state : int, RandomState instance or None, default=None
-        Scikit-learn's meaning: pass an int for the same picks at every fit.
+@dataclass(frozen=True)
+class SelectionRequest:
+    """What a sampler's hook is asked for: `budget` of the candidates of a pool.
 
     Attributes
     ----------
-    selected_indices_ : ndarray of shape (budget,), int64
-        Distinct rows of the pool, in an order that each sampler states.
-    n_features_in_ : int
-        Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
+    pool : Pool of shape (n, d)
+        ``pool.X`` are the rows as they were passed, ``pool.view(metric, device)`` the rows prepared for a metric.
+    labeled_idx : ndarray of int64
+        Rows labelled already, sorted and distinct.
+    labels : ndarray of shape (len(labeled_idx),) or None
+        Their labels; of every row, shape (n,), for a sampler that needs all labels.
+    budget : int
+        In [1, n - len(labeled_idx)].
+    rng : numpy.random.Generator
+        The source of all randomness.
+    progress : Progress
+        ``begin`` it once the number of steps is known, ``advance`` it after each.
     """
 
-    _parameter_constraints: dict = {"budget": BUDGET, "random_state": ["random_state"]}
+    pool: Pool
+    labeled_idx: np.ndarray
+    labels: np.ndarray | None
+    budget: int
+    rng: np.random.Generator
+    progress: Progress
 
-    # True for a sampler whose hook itself passes over every row of the pool, checking it on the way.
-    _reads_every_row = False
-    # True for an upper bound that may look at the label of every row.
-    _reads_every_label = False
+    @property
+    def is_candidate(self) -> np.ndarray:
+        """Mask of the rows that may be picked, shape (n,)."""
+        mask = np.ones(self.pool.n_rows, dtype=bool)
+        mask[self.labeled_idx] = False
+        return mask
 
-    def __init__(self, budget=10, *, random_state=None):
-        self.budget = budget
-        self.random_state = random_state
+    @property
+    def candidate_idx(self) -> np.ndarray:
+        """Rows that may be picked, ascending, int64."""
+        return np.flatnonzero(self.is_candidate)
 
-    @with_callbacks
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, labeled_indices=None):
-        """Pick `budget` more rows of the pool.
 
-        Parameters
-        ----------
-        X : array-like of shape (n, d), real
-            The pool: one embedding a row. An ndarray, a memmap (float16 or float32; never copied
-            whole unless the copy fits scikit-learn's ``working_memory``), a torch tensor on any
-            device, or a DataFrame.
-        y : array-like of shape (n,), default=None
-            One entry a row, read at `labeled_indices` only; elsewhere it may hold anything.
-        labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
-            The rows labelled already. A mask survives the re-indexing of cross-validation.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If X holds NaN or infinity (the first such row is named), the budget is more than the
-            unlabelled rows, y has another length than X, or `labeled_indices` are out of range or
-            repeated.
-        """
-        X = check_pool(self, X, reset=True)
-        n_samples = X.shape[0]
-        labeled_idx = check_labeled_indices(labeled_indices, n_samples)
-        budget = resolve_budget(self.budget, n_samples, len(labeled_idx))
-        labels = self._check_labels(X, y, labeled_idx)
-        with full_float32():
-            if not self._reads_every_row:
-                check_finite(X)
-            picks = self._select_rows(X, labels, labeled_idx, budget, local_generator(self.random_state))
-        self.selected_indices_ = np.asarray(picks, dtype=np.int64)
-        return self
-
-    def select(self, X=None):
-        """Return the picks, or apply what was learned to another pool.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d), default=None
-            Another pool. None means the pool that was fitted.
-
-        Returns
-        -------
-        ndarray of shape (budget,), int64
-            `selected_indices_`, or distinct rows of X.
-
-        Raises
-        ------
-        TypeError
-            If X is given and this sampler learned nothing that carries over to another pool.
-        """
-        check_is_fitted(self, "selected_indices_")
-        if X is None:
-            return self.selected_indices_
-        if type(self)._select_from is BaseSampler._select_from:
-            raise TypeError(
-                f"{type(self).__name__} learns nothing that carries over to another pool, so select(X) is "
-                f"not possible; fit it on that pool. Samplers that can: {', '.join(_transferable_names())}."
-            )
-        X = check_pool(self, X, reset=False)
-        budget = resolve_budget(self.budget, X.shape[0])
-        with full_float32():
-            return np.asarray(self._select_from(X, budget), dtype=np.int64)
+class SelectionMixin:
+    """What follows from `fit` and `selected_indices_`, for samplers and for estimators that run rounds of them."""
 
     def fit_select(self, X, y=None, *, labeled_indices=None):
         """Fit and return `selected_indices_`; the parameters are those of `fit`."""
@@ -153,45 +92,178 @@ class BaseSampler(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         picks = self.fit_select(X, y)
         return rows_of(X, picks), rows_of(y, picks)
 
-    @abstractmethod
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        """Return `budget` distinct rows of X, none in `labeled_idx`.
+
+class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+    """Choose `budget` rows of a pool to label.
+
+    A new sampler fills one hook, `_select_rows`, and, where what it learned carries over to another
+    pool, a second one, `_select_from`. Everything public follows from them: `fit`, `select`,
+    `fit_select`, `fit_resample`, and the promise that `selected_indices_` holds exactly `budget`
+    distinct rows of the pool, none of them labelled already. What a hook returns is checked.
+
+    Parameters
+    ----------
+    budget : int or float, default=10
+        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+    random_state : int, RandomState instance or None, default=None
+        Scikit-learn's meaning: pass an int for the same picks at every fit.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (budget,), int64
+        Distinct rows of the pool, in an order that each sampler states.
+    n_features_in_ : int
+        Features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X was a DataFrame whose columns are all strings.
+    """
+
+    _parameter_constraints: dict = {"budget": BUDGET, "random_state": ["random_state"]}
+
+    # What `skal.registry` says of a sampler.
+    _title = "sampler"  # in tables and pictures
+    _order = "as picked"  # of the picks
+    _needs = "nothing"  # or "labelled rows", "labels", "all labels" (which nobody has before labelling)
+    _runs_rounds = False
+
+    def __init__(self, budget=10, *, random_state=None):
+        self.budget = budget
+        self.random_state = random_state
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, labeled_indices=None):
+        """Pick `budget` more rows of the pool.
 
         Parameters
         ----------
-        X : ndarray or Tensor of shape (n, d)
-        y : ndarray of shape (len(labeled_idx),) or None
-            Labels of the labelled rows; of every row where `_reads_every_label`.
-        labeled_idx : ndarray, int64
-            Sorted and distinct.
-        budget : int
-            In [1, n - len(labeled_idx)].
-        rng : numpy.random.Generator
+        X : array-like of shape (n, d), real, or Pool
+            The pool: one embedding a row. An ndarray, a memmap (float16 or float32; never copied
+            whole unless the copy fits scikit-learn's ``working_memory``), a torch tensor on any
+            device, a DataFrame, or any of these opened as a `skal.Pool`.
+        y : array-like of shape (n,), default=None
+            One entry a row, read at `labeled_indices` only; elsewhere it may hold anything. Without
+            `labeled_indices`, a y with missing entries (None, NaN, `pandas.NA`) says which rows are
+            labelled: those whose entry is there.
+        labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
+            The rows labelled already. A mask survives the re-indexing of cross-validation.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity (the first such row is named), the budget is more than the
+            unlabelled rows, y has another length than X, a label is missing at a labelled row, labelled
+            rows come without y to a sampler that learns from labels, or `labeled_indices` are out of
+            range or repeated.
+        RuntimeError
+            If the sampler's hook breaks the contract.
+        """
+        pool = open_pool(self, X, reset=True)
+        labeled_idx, labels = self._labeled_rows(pool, y, labeled_indices)
+        budget = resolve_budget(self.budget, pool.n_rows, len(labeled_idx))
+        rng, progress = local_generator(self.random_state), Progress(self)
+        request = SelectionRequest(pool, labeled_idx, labels, budget, rng, progress)
+        with full_float32():
+            picks = self._select_rows(request)
+            pool.check_finite()
+        progress.close()
+        self.selected_indices_ = self._checked_picks(picks, pool.n_rows, budget, labeled_idx)
+        return self
+
+    def select(self, X=None):
+        """Return the picks, or apply what was learned to another pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d) or Pool, default=None
+            Another pool. None means the pool that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (budget,), int64
+            `selected_indices_`, or distinct rows of X.
+
+        Raises
+        ------
+        TypeError
+            If X is given and this sampler learned nothing that carries over to another pool.
+        """
+        check_is_fitted(self, "selected_indices_")
+        if X is None:
+            return self.selected_indices_
+        if not self._carries_over():
+            raise TypeError(
+                f"{type(self).__name__} learns nothing that carries over to another pool, so select(X) is "
+                f"not possible; fit it on X. Samplers that can: {', '.join(_samplers_that_carry_over())}."
+            )
+        pool = open_pool(self, X, reset=False)
+        budget = resolve_budget(self.budget, pool.n_rows)
+        with full_float32():
+            picks = self._select_from(pool, budget)
+            pool.check_finite()
+        return self._checked_picks(picks, pool.n_rows, budget)
+
+    @abstractmethod
+    def _select_rows(self, request):
+        """Return `request.budget` distinct rows of `request.pool`, none of them labelled.
+
+        Parameters
+        ----------
+        request : SelectionRequest
         """
 
-    def _select_from(self, X, budget):
-        """Return `budget` distinct rows of X, another pool than the one fitted."""
+    def _select_from(self, pool, budget):
+        """Return `budget` distinct rows of another pool than the one fitted."""
         raise NotImplementedError
 
-    def _check_labels(self, X, y, labeled_idx):
-        if self._reads_every_label or y is not None:
-            check_target_length(self, X, y)
-        if self._reads_every_label:
-            return check_class_labels(y)
-        if y is None or len(labeled_idx) == 0:
-            return None
-        return check_class_labels(rows_of(y, labeled_idx))
+    @classmethod
+    def _carries_over(cls):
+        return cls._select_from is not BaseSampler._select_from
+
+    def _labeled_rows(self, pool, y, labeled_indices):
+        if self._needs != "all labels":
+            return labeled_rows(self, pool, y, labeled_indices, learns_from_labels=self._needs == "labels")
+        check_target_length(self, pool, y)
+        labels = check_class_labels(y)
+        labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices)
+        return labeled_idx, labels
+
+    def _checked_picks(self, picks, n_rows, budget, labeled_idx=()):
+        """Hold a hook to the contract, so that no label is paid for twice because of it."""
+        given = np.asarray(picks)
+        fault = _broken_promise(given, n_rows, budget, labeled_idx)
+        if fault is not None:
+            raise RuntimeError(
+                f"{type(self).__name__} breaks the contract of a sampler: it picked {fault}. This is a fault of the "
+                "sampler; skal.testing.check_sampler helps its author."
+            )
+        return given.astype(np.int64)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = self._reads_every_label
+        tags.target_tags.required = self._needs == "all labels"
         return tags
 
 
-def _transferable_names():
-    def subclasses(cls):
-        for sub in cls.__subclasses__():
-            yield sub
-            yield from subclasses(sub)
+def _broken_promise(picks, n_rows, budget, labeled_idx):
+    """Say what is wrong with picks, or None."""
+    if picks.ndim != 1 or picks.dtype.kind not in "iu":
+        return f"an array of shape {picks.shape} and dtype {picks.dtype} in place of row numbers"
+    if len(picks) != budget:
+        return f"{len(picks)} rows for a budget of {budget}"
+    outside = picks[(picks < 0) | (picks >= n_rows)]
+    if len(outside):
+        return f"row {outside[0]} of a pool of {n_rows} rows"
+    rows, counts = np.unique(picks, return_counts=True)
+    if len(rows) < len(picks):
+        return f"row {rows[counts > 1][0]} more than once"
+    bought_twice = rows[np.isin(rows, labeled_idx)]
+    return f"row {bought_twice[0]}, which is labelled already" if len(bought_twice) else None
 
-    return sorted({sub.__name__ for sub in subclasses(BaseSampler) if sub._select_from is not BaseSampler._select_from})
+
+def _samplers_that_carry_over():
+    return [entry.name for entry in registry.samplers() if entry.carries_over]

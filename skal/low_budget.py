@@ -8,15 +8,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skal._validation import (
-    check_labeled_indices,
+    HasMethods,
     check_pool,
     check_target_length,
     fit_context,
+    labeled_rows,
     rows_of,
     set_random_states,
 )
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.pool import open_pool
 from skal.samplers import KMeansSampler
 
 __all__ = ["LowBudgetClassifier"]
@@ -42,7 +44,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     sampler : sampler, default=None
         Chooses the rows. None means ``KMeansSampler()``.
     classifier : classifier, default=None
-        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_unlabeled`` where its
+        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_pool`` where its
         `fit` has that parameter.
     random_state : int, RandomState instance or None, default=None
         Seeds both parts. None leaves them the seeds they have.
@@ -76,8 +78,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "sampler": [None, object],
-        "classifier": [None, object],
+        "sampler": [HasMethods(["fit", "select"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
         "random_state": ["random_state"],
     }
 
@@ -108,15 +110,15 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ValueError
             As the sampler and the classifier do.
         """
-        pool = check_pool(self, X, reset=True)
+        pool = open_pool(self, X, reset=True)
         check_target_length(self, pool, y)
-        labeled_idx = check_labeled_indices(labeled_indices, pool.shape[0])
+        labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices)
         self.sampler_ = KMeansSampler() if self.sampler is None else clone(self.sampler)
         self.classifier_ = LinearProbe() if self.classifier is None else clone(self.classifier)
         if self.random_state is not None:
             set_random_states(self.sampler_, self.random_state)
             set_random_states(self.classifier_, self.random_state)
-        self.sampler_.fit(X, y, labeled_indices=labeled_idx)
+        self.sampler_.fit(pool, y, labeled_indices=labeled_idx)
         self.selected_indices_ = self.sampler_.selected_indices_
         trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
         fit_on_labeled_rows(self.classifier_, X, rows_of(y, trained_idx), trained_idx)

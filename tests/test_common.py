@@ -1,5 +1,6 @@
 """What every public estimator must do, found through `__all__`."""
 
+import inspect
 import pickle
 
 import numpy as np
@@ -196,7 +197,7 @@ def test_y_of_another_length(sampler_class, rng):
         sampler_class().fit(rng.normal(size=(N, D)), np.zeros(N - 1))
 
 
-@pytest.mark.parametrize("sampler_class", [cls for cls in SAMPLERS if not cls._reads_every_label])
+@pytest.mark.parametrize("sampler_class", [cls for cls in SAMPLERS if cls._needs != "all labels"])
 def test_y_is_read_at_labelled_rows_only(sampler_class, rng):
     X, labeled = rng.normal(size=(N, D)), np.arange(0, N, 3)
     y = rng.integers(0, 4, size=N)
@@ -305,8 +306,8 @@ def test_the_same_contract_on_a_gpu(sampler_class, rng):
 
 @pytest.mark.parametrize("estimator_class", ESTIMATORS)
 def test_public_docstrings_say_what_a_user_needs(estimator_class):
-    text = estimator_class.__doc__
+    text = inspect.getdoc(estimator_class)
     for section in ("Parameters", "Attributes", "Examples", ">>>"):
         assert section in text, f"{estimator_class.__name__} lacks {section}"
     for name in estimator_class().get_params(deep=False):
-        assert f"\n    {name} :" in text, f"{estimator_class.__name__} does not document {name}"
+        assert f"\n{name} :" in text, f"{estimator_class.__name__} does not document {name}"

@@ -10,8 +10,8 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "_core", "_files", "_image_files", "_validation", "base", "features", "datasets", "classifiers", "samplers",
-    "low_budget", "evaluation", "plotting", "_demo", "cli", "__main__",
+    "registry", "_core", "_files", "_image_files", "_validation", "pool", "base", "features", "datasets",
+    "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -47,6 +47,14 @@ def test_a_grid_over_strategies_and_classifiers(digits):
     assert isinstance(search.best_params_["sampler"], KMeansSampler)
 
 
+def test_parts_that_are_no_sampler_or_no_classifier(digits):
+    X, _, y, _ = digits
+    with pytest.raises(ValueError, match="'sampler' parameter of LowBudgetClassifier must be an object implementing"):
+        skal.LowBudgetClassifier(LinearProbe()).fit(X, y)
+    with pytest.raises(ValueError, match="'classifier' parameter of LowBudgetClassifier must be an object impl"):
+        skal.LowBudgetClassifier(KMeansSampler(), RandomSampler()).fit(X, y)
+
+
 def test_in_a_pipeline(digits):
     X, X_test, y, y_test = digits
     model = make_pipeline(StandardScaler(), skal.LowBudgetClassifier(KMeansSampler(60), random_state=0))
@@ -96,7 +104,7 @@ def test_the_probe_is_given_the_pool(blobs):
     X, y = blobs
     model = skal.LowBudgetClassifier(KMeansSampler(9, random_state=0), LinearProbe(random_state=0)).fit(X, y)
     picks = model.selected_indices_
-    by_hand = LinearProbe(random_state=0).fit(X[picks], y[picks], X_unlabeled=X)
+    by_hand = LinearProbe(random_state=0).fit(X[picks], y[picks], X_pool=X)
     np.testing.assert_array_equal(model.predict_proba(X), by_hand.predict_proba(X))
 
 

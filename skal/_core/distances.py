@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["half_sq_norms", "nearest_center", "pairwise_sq_dist", "row_sq_dist"]
+__all__ = ["half_sq_norms", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
@@ -40,6 +40,11 @@ def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[T
         best = torch.where(closer, score, best)
         labels = torch.where(closer, local + first, labels)
     return labels, best
+
+
+def to_sq_dist(score: Tensor, row_half_sq_norms: Tensor) -> Tensor:
+    """Complete the score of `nearest_center` to a squared distance, never negative, shape (m,)."""
+    return (2.0 * (score + row_half_sq_norms)).clamp_(min=0)
 
 
 def row_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.distances import half_sq_norms
 
 __all__ = ["KCenterResult", "k_center", "row_nearest_mean"]
@@ -38,7 +38,7 @@ class _NearestCenter:
     Distances fall as centers are added, so a bound below the largest exact distance rules its row out.
     """
 
-    def __init__(self, pool: Pool, center_idx: np.ndarray, n_more: int) -> None:
+    def __init__(self, pool: Blocks, center_idx: np.ndarray, n_more: int) -> None:
         self._pool = pool
         self._n_centers = len(center_idx)
         self._centers = torch.empty((self._n_centers + n_more, pool.n_features), dtype=pool.dtype, device=pool.device)
@@ -46,7 +46,7 @@ class _NearestCenter:
         self._row_half_norms = self._centers.new_empty(pool.n_rows)
         self._bound = self._centers.new_full((pool.n_rows,), torch.inf)
         self._n_seen = torch.full((pool.n_rows,), self._n_centers, dtype=torch.int64, device=pool.device)
-        self._centers[: self._n_centers] = pool.rows(center_idx)
+        self._centers[: self._n_centers] = pool.take(center_idx)
         self._half_norms[: self._n_centers] = half_sq_norms(self._centers[: self._n_centers])
         for tile in pool.tiles():
             self._row_half_norms[tile.slice] = 0.5 * tile.rows.square().sum(dim=1)
@@ -107,7 +107,7 @@ class _NearestCenter:
     def _refresh(self, stale: Tensor) -> None:
         by_n_seen = stale[self._n_seen[stale].sort(stable=True).indices]
         for row_idx in torch.split(by_n_seen, self._pool.tile_rows):
-            rows = self._pool.rows(row_idx.cpu())
+            rows = self._pool.take(row_idx.cpu())
             self._lower(rows, row_idx, int(self._n_seen[row_idx[0]]))
         self._n_seen[stale] = self._n_centers
 
@@ -121,7 +121,7 @@ class _NearestCenter:
 
 
 def k_center(
-    pool: Pool,
+    pool: Blocks,
     center_idx: np.ndarray,
     budget: int,
     on_batch: Callable[[int, float], object] = lambda n_picks, sq_dist: None,
@@ -136,7 +136,7 @@ def k_center(
 
     Parameters
     ----------
-    pool : Pool of shape (n, d)
+    pool : Blocks of shape (n, d)
     center_idx : int64 ndarray of shape (n_centers,)
         Rows that are centers already, at least one.
     budget : int
@@ -158,7 +158,7 @@ def k_center(
     while len(picks) < budget:
         n_left = pool.n_rows - len(center_idx) - len(picks)
         candidate_idx, sq_dist, runner_up = nearest.largest(min(n_left, _CANDIDATES))
-        rows = pool.rows(candidate_idx.cpu())
+        rows = pool.take(candidate_idx.cpu())
         pool_idx = candidate_idx.cpu().numpy()
         local_pos, last_sq_dist = _greedy_among(
             nearest, rows, pool_idx, sq_dist.cpu().numpy(), runner_up, min(budget - len(picks), len(pool_idx))
@@ -218,7 +218,7 @@ def _to_sq_dist(score: Tensor, half_norms: Tensor) -> Tensor:
     return (2.0 * (score + half_norms)).clamp_(min=0).nan_to_num_(nan=torch.inf, posinf=torch.inf)
 
 
-def row_nearest_mean(pool: Pool) -> int:
+def row_nearest_mean(pool: Blocks) -> int:
     """Find the row nearest the mean of all rows, ties to the lowest; exact for integer-valued rows.
 
     Compares ``n·‖x‖² − 2·x·Σx`` in float64. Two passes of the pool.

@@ -1,7 +1,7 @@
 """K-means over a pool that is read in tiles.
 
-A pass is a map of tiles to ``(sums, counts, inertia)`` and a sum over tiles, so that any executor
-can run it; nothing of size n × k or n × d is kept.
+A pass maps each block of rows to what it adds, labels and sums by cluster, and merges these in the order of
+the blocks, so that any executor can run it; nothing of size n × k or n × d is kept.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
-from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, row_sq_dist
+from skal._core.blocks import Block, Blocks
+from skal._core.cluster_sums import ClusterSums
+from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
 
-__all__ = ["KMeansResult", "Partition", "kmeans_plus_plus", "lloyd", "partition"]
-
-
-_MOST_DRAWS = 4096  # their mutual distances are kept as one square
+__all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
 
 
-class BlockStatistics(NamedTuple):
-    """What one block of rows adds to a pass."""
+class LloydPass(NamedTuple):
+    """What one pass over some rows found."""
 
+    labels: Tensor  # (m,) int64
+    sq_dist: Tensor  # (m,) float32
     sums: Tensor  # (k, d) float64
     counts: Tensor  # (k,) int64
     inertia: float
@@ -49,91 +48,47 @@ class KMeansResult:
     n_iter: int
 
 
-class ClusterSums:
-    """Sums and counts of rows by cluster, in an order of addition that never varies.
-
-    Sums are float64; unless `precise`, about k rows at a time are added in float32 first.
-    """
-
-    def __init__(self, n_clusters: int, n_features: int, device: torch.device, *, precise: bool = False) -> None:
-        self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
-        self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
-        self._partial = self.sums if precise else torch.zeros_like(self.sums, dtype=torch.float32)
-        self._n_partial = 0
-
-    def copy(self) -> ClusterSums:
-        """A precise copy, to try moves on."""
-        self.flush()
-        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True)
-        copied.sums += self.sums
-        copied.counts += self.counts
-        return copied
-
-    def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
-        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
-        if len(labels) == 0:
-            return
-        counts = torch.bincount(labels, minlength=len(self.counts))
-        self.counts += sign * counts
-        rows = rows.to(self._partial.dtype)
-        if rows.device.type == "cpu":
-            self._partial.index_add_(0, labels, rows, alpha=sign)
-        else:  # atomics would add in a random order
-            order = torch.argsort(labels, stable=True)
-            present = counts > 0
-            segment_sums = torch.segment_reduce(rows[order], "sum", lengths=counts[present], axis=0)
-            self._partial[present] += sign * segment_sums
-        self._n_partial += len(rows)
-        if self._n_partial >= len(self.counts):
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring `sums` up to date."""
-        self._n_partial = 0
-        if self._partial is not self.sums:
-            self.sums += self._partial
-            self._partial.zero_()
-
-    def means(self, where_empty: Tensor) -> Tensor:
-        """Mean of each cluster, float32 of shape (k, d); a row of `where_empty` for an empty one."""
-        means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
-        return torch.where((self.counts > 0)[:, None], means, where_empty)
-
-    def between(self) -> float:
-        """``Σ ‖sum‖² / count``: what the squared norms of the rows are more than the inertia."""
-        return float((self.sums.square().sum(dim=1) / self.counts.clamp(min=1)).sum())
-
-
-def lloyd_pass(pool: Pool, centers: Tensor, labels: Tensor, sq_dist: Tensor) -> BlockStatistics:
-    """Assign every row of one block to its nearest center and sum the rows by cluster.
-
-    Fills `labels` (n,) int64 and `sq_dist` (n,) float32. 2·n·k·d operations. Blocks may live
-    anywhere: their statistics add up.
-    """
+def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> LloydPass:
+    """Assign every row of a block to its nearest center and sum the rows by cluster. 2·m·k·d operations."""
     half_norms = half_sq_norms(centers)
-    cluster_sums = ClusterSums(len(centers), pool.n_features, pool.device)
+    cluster_sums = ClusterSums(len(centers), block.n_features, block.device)
+    labels, sq_dist = empty_labels(block.n_rows, block.device)
     inertia = 0.0
-    for tile in pool.tiles():
-        tile_labels, score = nearest_center(tile.rows, centers, half_norms)
-        tile_sq_dist = (2.0 * (score + pool.half_sq_norms[tile.slice])).clamp_(min=0)
-        labels[tile.slice] = tile_labels
+    for tile in block.tiles():
+        labels[tile.slice], score = nearest_center(tile.rows, centers, half_norms)
+        tile_sq_dist = to_sq_dist(score, tile.half_sq_norms)
         sq_dist[tile.slice] = tile_sq_dist
-        cluster_sums.add(tile.rows, tile_labels)
+        cluster_sums.add(tile.rows, labels[tile.slice])
         inertia += float(tile_sq_dist.sum(dtype=torch.float64))
     cluster_sums.flush()
-    return BlockStatistics(cluster_sums.sums, cluster_sums.counts, inertia)
+    return LloydPass(labels, sq_dist, cluster_sums.sums, cluster_sums.counts, inertia)
 
 
-def partition(pool: Pool, centers: Tensor) -> Partition:
+def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
+    """Merge what two consecutive blocks found."""
+    return LloydPass(
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.sq_dist, second.sq_dist]),
+        first.sums + second.sums,
+        first.counts + second.counts,
+        first.inertia + second.inertia,
+    )
+
+
+def partition(pool: Blocks, centers: Tensor) -> Partition:
     """Assign every row to its nearest center, ties to the lowest, with distances free of cancellation.
 
     2·n·k·d operations; n int64 and n float32 beside the pool.
     """
+    return pool.map_reduce(partition_block, merge_partitions, centers)
+
+
+def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> Partition:
+    """Do what `partition` does for the rows of one block."""
     half_norms = half_sq_norms(centers)
-    labels = torch.empty(pool.n_rows, dtype=torch.int64, device=pool.device)
-    sq_dist = torch.empty(pool.n_rows, dtype=torch.float32, device=pool.device)
+    labels, sq_dist = empty_labels(block.n_rows, block.device)
     inertia = 0.0
-    for tile in pool.tiles():
+    for tile in block.tiles():
         tile_labels, _ = nearest_center(tile.rows, centers, half_norms)
         tile_sq_dist = row_sq_dist(tile.rows, centers[tile_labels])
         labels[tile.slice] = tile_labels
@@ -142,8 +97,25 @@ def partition(pool: Pool, centers: Tensor) -> Partition:
     return Partition(labels, sq_dist, inertia)
 
 
+def merge_partitions(first: Partition, second: Partition) -> Partition:
+    """Join the partitions of two consecutive blocks."""
+    return Partition(
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.sq_dist, second.sq_dist]),
+        first.inertia + second.inertia,
+    )
+
+
+def empty_labels(n_rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Make room for the label and the squared distance of each row."""
+    return (
+        torch.empty(n_rows, dtype=torch.int64, device=device),
+        torch.empty(n_rows, dtype=torch.float32, device=device),
+    )
+
+
 def lloyd(
-    pool: Pool,
+    pool: Blocks,
     centers: Tensor,
     *,
     max_iter: int,
@@ -162,15 +134,14 @@ def lloyd(
     on_iteration : callable of (iteration, inertia before the update)
     """
     labels = torch.full((pool.n_rows,), -1, dtype=torch.int64, device=pool.device)
-    sq_dist = torch.empty(pool.n_rows, dtype=torch.float32, device=pool.device)
     n_iter = 0
     for n_iter in range(1, max_iter + 1):
-        previous_labels = labels.clone()
-        statistics = lloyd_pass(pool, centers, labels, sq_dist)
-        on_iteration(n_iter, statistics.inertia)
-        if torch.equal(labels, previous_labels):
+        found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, centers)
+        on_iteration(n_iter, found.inertia)
+        if torch.equal(found.labels, labels):
             break
-        sums, counts = _refill_empty(pool, centers, statistics, labels, sq_dist)
+        labels = found.labels
+        sums, counts = _refill_empty(pool, centers, found)
         moved = (sums / counts.clamp(min=1)[:, None]).to(centers.dtype)
         moved = torch.where((counts > 0)[:, None], moved, centers)
         sq_shift = float((moved - centers).square().sum(dtype=torch.float64))
@@ -180,15 +151,14 @@ def lloyd(
     return KMeansResult(centers, partition(pool, centers), n_iter)
 
 
-def _refill_empty(
-    pool: Pool, centers: Tensor, statistics: BlockStatistics, labels: Tensor, sq_dist: Tensor
-) -> tuple[Tensor, Tensor]:
-    sums, counts = statistics.sums, statistics.counts
+def _refill_empty(pool: Blocks, centers: Tensor, found: LloydPass) -> tuple[Tensor, Tensor]:
+    """Give each empty cluster the row farthest from its center; return the sums and counts after that."""
+    labels, sq_dist, sums, counts, _ = found
     empty = (counts == 0).nonzero().flatten()
     if len(empty) == 0:
         return sums, counts
     farthest = torch.argsort(sq_dist, descending=True, stable=True)[: len(empty)]
-    rows = pool.rows(farthest.cpu())
+    rows = pool.take(farthest.cpu())
     donors = labels[farthest]
     is_away = row_sq_dist(rows, centers[donors]) > 0  # a copy of its center would only trade labels with it
     for cluster, donor, row in zip(empty.tolist(), donors[is_away].tolist(), rows[is_away].double(), strict=False):
@@ -198,79 +168,3 @@ def _refill_empty(
             sums[cluster] += row
             counts[cluster] += 1
     return sums, counts
-
-
-def kmeans_plus_plus(pool: Pool, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `n_clusters` distinct rows, each with probability proportional to its squared distance to those before.
-
-    Exactly the distribution of k-means++ (Arthur and Vassilvitskii, 2007), in few passes: candidates
-    are drawn from the distances of the last pass, which bound today's from above, and each is kept with
-    probability today's / last. Where the pool has fewer distinct rows than `n_clusters`, the rest is
-    drawn uniformly.
-
-    Returns
-    -------
-    ndarray of shape (n_clusters,), int64
-        Row numbers in drawing order. About ``2·n·n_clusters·d`` operations in about
-        ``5 · log(n_clusters)`` passes.
-    """
-    chosen = [int(rng.integers(pool.n_rows))]
-    sq_dist = torch.full((pool.n_rows,), torch.inf, dtype=torch.float32, device=pool.device)
-    new = list(chosen)
-    while True:
-        _lower_to_nearest(pool, new, sq_dist)
-        sq_dist[torch.tensor(new, dtype=torch.int64, device=pool.device)] = 0.0
-        n_missing = n_clusters - len(chosen)
-        cumulative = sq_dist.double().cumsum(dim=0)
-        total = float(cumulative[-1])
-        if n_missing == 0 or total <= 0.0:
-            break
-        new = _accept_by_rejection(
-            pool, sq_dist, cumulative, total, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
-        )
-        chosen += new
-    if n_missing:
-        unchosen = np.setdiff1d(np.arange(pool.n_rows), chosen)
-        chosen += rng.choice(unchosen, size=n_missing, replace=False).tolist()
-    return np.array(chosen, dtype=np.int64)
-
-
-def _accept_by_rejection(
-    pool: Pool,
-    sq_dist: Tensor,
-    cumulative: Tensor,
-    total: float,
-    n_missing: int,
-    n_draws: int,
-    rng: np.random.Generator,
-) -> list[int]:
-    draws = torch.from_numpy(rng.random(n_draws) * total).to(pool.device)
-    drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
-    bound = sq_dist[drawn].double().cpu().numpy()
-    candidate_rows = pool.rows(drawn.cpu())
-    between = pairwise_sq_dist(candidate_rows, candidate_rows).double().cpu().numpy()
-    keep_below = rng.random(n_draws) * bound
-    candidates = drawn.tolist()
-    today = bound.copy()
-    accepted: list[int] = []
-    seen: set[int] = set()
-    for position, candidate in enumerate(candidates):
-        if candidate not in seen and today[position] > 0 and keep_below[position] < today[position]:
-            accepted.append(candidate)
-            seen.add(candidate)
-            np.minimum(today, between[position], out=today)
-            if len(accepted) == n_missing:
-                break
-    return accepted
-
-
-def _lower_to_nearest(pool: Pool, new: list[int], sq_dist: Tensor) -> None:
-    """Lower `sq_dist` (n,) to the squared distance to the rows `new` where that is smaller, in place."""
-    if not new:
-        return
-    centers = pool.rows(new)
-    half_norms = half_sq_norms(centers)
-    for tile in pool.tiles():
-        _, score = nearest_center(tile.rows, centers, half_norms)
-        tile_sq_dist = (2.0 * (score + pool.half_sq_norms[tile.slice])).clamp_(min=0)
-        torch.minimum(sq_dist[tile.slice], tile_sq_dist, out=sq_dist[tile.slice])

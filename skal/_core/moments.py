@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Block, Blocks
 
-__all__ = ["pool_moments"]
+__all__ = ["Moments", "pool_moments"]
 
 
-def pool_moments(pool: Pool) -> tuple[Tensor, Tensor]:
+class Moments(NamedTuple):
+    """Number, mean and summed squared deviation of some rows; float64."""
+
+    n_rows: int
+    mean: Tensor  # (d,)
+    spread: Tensor  # (d,)
+
+
+def pool_moments(pool: Blocks) -> tuple[Tensor, Tensor]:
     """Mean and variance (ddof = 0) of each feature, both float64 of shape (d,), in one pass.
 
     Tiles are merged by their means (Chan, Golub and LeVeque, 1983), so a common offset costs no digits.
     """
-    mean = torch.zeros(pool.n_features, dtype=torch.float64, device=pool.device)
-    spread = torch.zeros_like(mean)
-    n_seen = 0
-    for _, rows in pool.tiles():
-        n_both = n_seen + len(rows)
-        tile_mean = rows.mean(dim=0, dtype=torch.float64)
-        deviation = tile_mean - mean
-        spread += (rows - tile_mean.to(rows.dtype)).square().sum(dim=0, dtype=torch.float64)
-        spread += deviation.square() * (n_seen * len(rows) / n_both)
-        mean += deviation * (len(rows) / n_both)
-        n_seen = n_both
-    return mean, spread / n_seen
+    found = pool.map_reduce(block_moments, merge_moments)
+    return found.mean, found.spread / found.n_rows
+
+
+def block_moments(block: Block, per_row: tuple[Tensor, ...], shared: None) -> Moments:
+    """Moments of the rows of one block, tile by tile."""
+    zero = torch.zeros(block.n_features, dtype=torch.float64, device=block.device)
+    found = Moments(0, zero, zero.clone())
+    for tile in block.tiles():
+        mean = tile.rows.mean(dim=0, dtype=torch.float64)
+        spread = (tile.rows - mean.to(tile.rows.dtype)).square().sum(dim=0, dtype=torch.float64)
+        found = merge_moments(found, Moments(len(tile.rows), mean, spread))
+    return found
+
+
+def merge_moments(first: Moments, second: Moments) -> Moments:
+    """Moments of the rows of both."""
+    n_rows = first.n_rows + second.n_rows
+    deviation = second.mean - first.mean
+    spread = first.spread + second.spread + deviation.square() * (first.n_rows * second.n_rows / n_rows)
+    return Moments(n_rows, first.mean + deviation * (second.n_rows / n_rows), spread)

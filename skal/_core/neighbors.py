@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 
 __all__ = ["require_faiss", "top_k"]
 
@@ -42,12 +42,12 @@ def require_faiss() -> ModuleType:
     return faiss
 
 
-def top_k(queries: Pool, base: Tensor, k: int, *, backend: str = "auto") -> Iterator[tuple[slice, Tensor, Tensor]]:
+def top_k(queries: Blocks, base: Tensor, k: int, *, backend: str = "auto") -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Find the `k` rows of `base` with the highest inner product, tile by tile of `queries`.
 
     Parameters
     ----------
-    queries : Pool of shape (n, d)
+    queries : Blocks of shape (n, d)
     base : float32 Tensor of shape (m, d), on the pool's device
         Rows of norm at most 1, as the queries' rows are: the rounding bound rests on it.
     k : int

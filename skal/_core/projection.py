@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Block, Blocks
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
@@ -23,15 +23,13 @@ class PrincipalAxes(NamedTuple):
     captured: float  # share of the variance along them
 
 
-def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
+def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
     """Fit the leading principal directions to evenly spaced rows of the pool.
 
     2·m·d² operations for a sample of m ≤ 8192 rows and an eigendecomposition of d × d.
     """
     n_sampled = min(pool.n_rows, _SAMPLE_ROWS)
-    sample = pool.rows(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
-    if not bool(torch.isfinite(sample.sum())):
-        _ = pool.half_sq_norms  # raises where a row is to blame
+    sample = pool.take(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean
     variances, directions = torch.linalg.eigh(centered.T @ centered / n_sampled)
@@ -40,10 +38,10 @@ def principal_axes(pool: Pool, n_components: int) -> PrincipalAxes:
     return PrincipalAxes(mean, directions[:, -n_components:].contiguous(), captured)
 
 
-def project(pool: Pool, axes: PrincipalAxes) -> Tensor:
-    """Coordinates of every row on the axes, float32 of shape (n, n_components), in one pass."""
+def project(block: Block, per_row: tuple[Tensor, ...], axes: PrincipalAxes) -> tuple[Tensor]:
+    """Coordinates of the rows of a block on the axes, float32 of shape (m, n_components)."""
     offset = axes.mean @ axes.directions
-    coordinates = torch.empty((pool.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=pool.device)
-    for tile in pool.tiles():
+    coordinates = torch.empty((block.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=block.device)
+    for tile in block.tiles():
         torch.addmm(-offset, tile.rows, axes.directions, out=coordinates[tile.slice])
-    return coordinates
+    return (coordinates,)

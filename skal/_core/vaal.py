@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, fold, pad, unfold
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Block, Blocks, power_of_two_below
 
 __all__ = ["VAALModel", "VAALSchedule", "image_tile_rows", "labeled_logits", "train_vaal"]
 
@@ -55,7 +56,7 @@ class VAALModel:
 
 
 def train_vaal(
-    pool: Pool,
+    pool: Blocks,
     labeled_idx: np.ndarray,
     unlabeled_idx: np.ndarray,
     schedule: VAALSchedule,
@@ -71,7 +72,7 @@ def train_vaal(
 
     Parameters
     ----------
-    pool : Pool of shape (n, d)
+    pool : Blocks of shape (n, d)
         Of unit rows, or of images as they are, flattened.
     labeled_idx, unlabeled_idx : int64 ndarray
         Neither empty.
@@ -105,7 +106,7 @@ def train_vaal(
     is_labeled[:n_batch] = 1.0
     for step in range(1, schedule.n_steps + 1):
         batch_idx = np.concatenate([rng.choice(labeled_idx, n_batch), rng.choice(unlabeled_idx, n_batch)])
-        rows = model.scaled(pool.rows(batch_idx))
+        rows = model.scaled(pool.take(batch_idx))
 
         mean, log_variance = _encode(encoder, rows)
         noise = torch.randn(mean.shape, generator=generator, device=device)
@@ -129,14 +130,21 @@ def train_vaal(
     return model
 
 
-def labeled_logits(pool: Pool, model: VAALModel) -> np.ndarray:
+def labeled_logits(pool: Blocks, model: VAALModel) -> np.ndarray:
     """How sure the discriminator is that each row is labelled, float64 of shape (n,). One pass of the pool."""
-    logits = np.empty(pool.n_rows)
+    (logits,) = pool.map_gather(labeled_logits_block, model)
+    found: np.ndarray = logits.cpu().numpy()
+    return found
+
+
+def labeled_logits_block(block: Block, per_row: tuple[Tensor, ...], model: VAALModel) -> tuple[Tensor]:
+    """Do what `labeled_logits` does for the rows of one block."""
+    logits = torch.empty(block.n_rows, dtype=torch.float64, device=block.device)
     with torch.no_grad():
-        for tile in pool.tiles():
+        for tile in block.tiles():
             mean, _ = _encode(model.encoder, model.scaled(tile.rows))
-            logits[tile.slice] = model.discriminator(mean).squeeze(1).double().cpu().numpy()
-    return logits
+            logits[tile.slice] = model.discriminator(mean).squeeze(1).double()
+    return (logits,)
 
 
 def _encode(encoder: nn.Sequential, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,19 +155,29 @@ def _encode(encoder: nn.Sequential, rows: Tensor) -> tuple[Tensor, Tensor]:
 def image_tile_rows(image_shape: tuple[int, ...]) -> int:
     """How many images to score at once; of their size only, so that no memory budget moves a tile's border."""
     height, width = image_shape[:2]
-    return max(1, min(2048, _TILE_PIXELS // (height * width)))
+    return min(2048, power_of_two_below(_TILE_PIXELS // (height * width)))
 
 
-def _scaling(pool: Pool, *, is_image: bool) -> tuple[float, float]:
+def _scaling(pool: Blocks, *, is_image: bool) -> tuple[float, float]:
     """Center and factor of the scale, after one pass that also keeps what fits of the pool for the batches."""
-    lowest, highest = np.inf, -np.inf
-    for tile in pool.tiles():
-        if is_image:
-            lowest, highest = min(lowest, float(tile.rows.min())), max(highest, float(tile.rows.max()))
+    lowest, highest = pool.map_reduce(value_range, wider_range)
     if not is_image:
         return 0.0, float(pool.n_features**0.5)
     span = highest - lowest
     return 0.5 * (lowest + highest), 2.0 / span if span > 1e-37 else 1.0  # below, float32 has no such factor
+
+
+def value_range(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tuple[float, float]:
+    """Lowest and highest value of a block."""
+    lowest, highest = math.inf, -math.inf
+    for tile in block.tiles():
+        lowest, highest = min(lowest, float(tile.rows.min())), max(highest, float(tile.rows.max()))
+    return lowest, highest
+
+
+def wider_range(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    """Lowest and highest value of two blocks."""
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _layers(sizes: Sequence[int], generator: torch.Generator, device: torch.device) -> nn.Sequential:

@@ -2,6 +2,5 @@
 
 from skal.classifiers._cosine_knn import CosineKNNClassifier
 from skal.classifiers._linear_probe import LinearProbe
-from skal.classifiers._linear_probes import fit_linear_probes
 
-__all__ = ["CosineKNNClassifier", "LinearProbe", "fit_linear_probes"]
+__all__ = ["CosineKNNClassifier", "LinearProbe"]

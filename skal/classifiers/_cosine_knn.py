@@ -7,7 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.device import full_float32, resolve_device
 from skal._core.neighbors import require_faiss, top_k
 from skal._validation import DEVICE, Integral, Interval, StrOptions, check_pool, fit_context
@@ -114,7 +114,7 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
             require_faiss()
         self.n_samples_fit_ = X.shape[0]
         self._check_n_neighbors(self.n_neighbors)
-        pool = Pool(X, resolve_device(self.device), normalize=True)
+        pool = Blocks(X, resolve_device(self.device), normalize=True)
         self._unit_rows = torch.cat([tile.rows for tile in pool.tiles()]).cpu().numpy()
         return self
 
@@ -189,7 +189,7 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _search(self, X, k):
         device = resolve_device(self.device)
-        queries = Pool(X, device, normalize=True)
+        queries = Blocks(X, device, normalize=True)
         similarity = np.empty((queries.n_rows, k), dtype=np.float64)
         indices = np.empty((queries.n_rows, k), dtype=np.int64)
         base = torch.from_numpy(self._unit_rows).to(device)

@@ -8,28 +8,33 @@ from typing import Any
 import numpy as np
 
 from skal._validation import has_fit_parameter, rows_of
-from skal.classifiers._linear_probe import LinearProbe
-from skal.classifiers._linear_probes import fit_linear_probes
 
 __all__ = ["fit_each_on_labeled_rows", "fit_on_labeled_rows", "trains_stacked"]
 
 
 def fit_on_labeled_rows(classifier: Any, X: Any, labels: Any, labeled_idx: np.ndarray) -> Any:
     """Fit `classifier` on the rows `labeled_idx` of X, and hand it the whole pool where it can use one."""
-    fit_params = {"X_unlabeled": X} if has_fit_parameter(classifier, "X_unlabeled") else {}
+    fit_params = {"X_pool": X} if has_fit_parameter(classifier, "X_pool") else {}
     return classifier.fit(rows_of(X, labeled_idx), labels, **fit_params)
 
 
 def trains_stacked(classifier: Any) -> bool:
-    """Tell whether many such classifiers are trained in less time together than one by one."""
-    return isinstance(classifier, LinearProbe) and type(classifier).fit is LinearProbe.fit
+    """Tell whether many such classifiers are trained at once by ``fit_many(classifiers, labeled_sets, *, X_pool)``.
+
+    A subclass that replaces `fit` and inherits `fit_many` does not offer it: the two may differ.
+    """
+    if not hasattr(type(classifier), "fit_many"):
+        return False
+    home = next(cls for cls in type(classifier).__mro__ if {"fit", "fit_many"} & vars(cls).keys())
+    return "fit_many" in vars(home)
 
 
 def fit_each_on_labeled_rows(classifiers: Sequence[Any], X: Any, y: Any, labeled_sets: Sequence[np.ndarray]) -> None:
     """Fit each classifier on its rows of X, as `fit_on_labeled_rows` does, together where all can be."""
-    if all(map(trains_stacked, classifiers)):
+    kinds = {type(classifier) for classifier in classifiers}
+    if len(kinds) == 1 and trains_stacked(classifiers[0]):
         labeled = ((rows_of(X, labeled_idx), rows_of(y, labeled_idx)) for labeled_idx in labeled_sets)
-        fit_linear_probes(classifiers, labeled, X_unlabeled=X)
+        kinds.pop().fit_many(classifiers, labeled, X_pool=X)
         return
     for classifier, labeled_idx in zip(classifiers, labeled_sets, strict=True):
         fit_on_labeled_rows(classifier, X, rows_of(y, labeled_idx), labeled_idx)

@@ -6,7 +6,18 @@ import numpy as np
 
 from skal._validation import check_class_labels, check_target_length
 
-__all__ = ["encode_labels"]
+__all__ = ["check_classes", "encode_labels"]
+
+
+def check_classes(classes):
+    """Check the full list of classes that the caller knows; return them sorted and distinct."""
+    given = np.asarray(classes)
+    if given.ndim != 1 or len(given) == 0:
+        raise ValueError(f"classes must be a list of the classes, or None for those in y; found {classes!r}.")
+    try:
+        return np.unique(check_class_labels(given))
+    except ValueError as error:
+        raise ValueError(f"classes={classes!r} is not a list of class labels: {error}") from error
 
 
 def encode_labels(estimator, X, y, classes):
@@ -29,10 +40,12 @@ def encode_labels(estimator, X, y, classes):
     seen = np.unique(labels)
     if classes is None:
         return seen, np.searchsorted(seen, labels)
-    known = np.unique(np.asarray(classes))
-    unknown = seen[~np.isin(seen, known)]
+    known = check_classes(classes)
+    is_text = [values.dtype.kind in "OTUS" for values in (seen, known)]
+    unknown = seen if is_text[0] != is_text[1] else seen[~np.isin(seen, known)]
     if len(unknown):
         raise ValueError(
-            f"y holds the class {unknown[0]!r}, which classes={classes!r} does not list; add it, or leave classes=None."
+            f"y holds the class {unknown.tolist()[0]!r}, which classes={classes!r} does not list; "
+            "add it, or leave classes=None."
         )
     return known, np.searchsorted(known, labels)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 import torch
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.device import full_float32, resolve_device
 from skal._core.softmax import AdamSchedule, SoftmaxProblem
 from skal._validation import (
@@ -24,7 +26,7 @@ from skal._validation import (
     local_generator,
 )
 from skal.classifiers._labels import encode_labels
-from skal.classifiers._probe_training import PreparedFit, Scaler, UnlabeledPool, finish_fits
+from skal.classifiers._probe_training import PoolStatistics, PreparedFit, Scaler, check_milestones, finish_fits
 
 __all__ = ["LinearProbe"]
 
@@ -84,15 +86,13 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     CosineKNNClassifier : The paper's NN; nothing to train.
-    fit_linear_probes : Many at once.
 
     Notes
     -----
     float64 input is trained in float64, everything else in float32. Time ``4·n_epochs·n·d·n_classes``
     operations; memory on the device: six float32 copies of the labelled rows while they are scaled,
-    two while they are trained on, and four layers of d × n_classes. One probe is a stack of one of
-    `fit_linear_probes`.
-    Prediction reads X in tiles.
+    two while they are trained on, and four layers of d × n_classes. Prediction reads X in tiles. Many
+    probes are trained in less time by `fit_many`.
 
     References
     ----------
@@ -150,7 +150,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, *, X_unlabeled=None):
+    def fit(self, X, y, sample_weight=None, *, X_pool=None):
         """Train on the labelled rows.
 
         Parameters
@@ -161,7 +161,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Their classes.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows; integers count as repetitions, zero leaves a row out.
-        X_unlabeled : array-like of shape (m, d), default=None
+        X_pool : array-like of shape (m, d), default=None
             The whole pool, which then gives the means and deviations of the features; read in
             tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``.
 
@@ -176,8 +176,63 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             `classes`, or the lengths differ.
         """
         with full_float32():
-            finish_fits([self._prepare_fit(X, y, sample_weight, UnlabeledPool(X_unlabeled))])
+            finish_fits([self._prepare_fit(X, y, sample_weight, PoolStatistics(X_pool))])
         return self
+
+    @staticmethod
+    def fit_many(probes, labeled_sets, *, X_pool=None):
+        """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
+
+        Probes with the same settings and the same number of labelled rows are trained in the same steps,
+        as one stacked problem with one Adam; they may differ in seed, rows, labels and classes.
+        Statistics of the pool are computed once for all.
+
+        Parameters
+        ----------
+        probes : sequence of R LinearProbe
+            Fitted in place. A probe may not occur twice.
+        labeled_sets : iterable of R pairs (X, y)
+            What each is trained on: array-like of shape (n, d) and (n,), as `fit` takes them. A
+            generator is read as far as the next stack needs.
+        X_pool : array-like of shape (m, d), default=None
+            The pool of all of them, as `fit` takes it.
+
+        Returns
+        -------
+        list of R LinearProbe
+            `probes`, fitted.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labelled sets as probes, a probe occurs twice, or as `fit` does.
+
+        Notes
+        -----
+        Operations are those of the single fits. What a stack saves is the fixed cost of each small step,
+        so it pays where a batch of a few rows meets few classes. Two copies of the rows and four layers
+        of all probes that are trained together fit scikit-learn's ``working_memory``; one probe alone
+        may take more.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from skal.classifiers import LinearProbe
+        >>> X, y = load_digits(return_X_y=True)
+        >>> draws = [np.random.default_rng(seed).permutation(1200)[:100] for seed in range(3)]
+        >>> probes = [LinearProbe(random_state=seed) for seed in range(3)]
+        >>> probes = LinearProbe.fit_many(probes, [(X[rows], y[rows]) for rows in draws], X_pool=X[:1200])
+        >>> [bool(probe.score(X[1200:], y[1200:]) > 0.7) for probe in probes]
+        [True, True, True]
+        """
+        probes = list(probes)
+        if len({id(probe) for probe in probes}) < len(probes):
+            raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
+        pool = PoolStatistics(X_pool)
+        with full_float32():
+            finish_fits(probe._prepare_fit(X, y, None, pool) for probe, (X, y) in _equally_many(probes, labeled_sets))
+        return probes
 
     def decision_function(self, X):
         """Return the logits.
@@ -223,7 +278,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return self.classes_[np.concatenate(winners)]
 
     def _pool(self, X, dtype):
-        return Pool(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
+        return Blocks(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
 
     @fit_context(prefer_skip_nested_validation=True)
     def _prepare_fit(self, X, y, sample_weight, pool):
@@ -260,7 +315,12 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _schedule(self):
         return AdamSchedule(
-            self.lr, tuple(self.milestones), self.gamma, self.n_epochs, self.batch_size, self.weight_decay
+            self.lr,
+            check_milestones(self.milestones),
+            self.gamma,
+            self.n_epochs,
+            self.batch_size,
+            self.weight_decay,
         )
 
     def _keep_layer(self, weight, bias, scaler):
@@ -274,7 +334,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = check_pool(self, X, reset=False)
         device = resolve_device(self.device)
         coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
-        pool = Pool(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
+        pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
         with full_float32():
             for tile in pool.tiles():
                 yield torch.addmm(intercept, tile.rows, coef.T).cpu().numpy()
@@ -285,6 +345,13 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if len(self.classes_) == 2:
             return np.hstack([expit(-logits), expit(logits)])
         return softmax(logits, axis=1)
+
+
+def _equally_many(probes, labeled_sets):
+    for probe, labeled_set in zip_longest(probes, labeled_sets):
+        if probe is None or labeled_set is None:
+            raise ValueError(f"{len(probes)} probes need as many labeled_sets (X, y); found another number of them.")
+        yield probe, labeled_set
 
 
 def _dtype_of(X):

@@ -10,15 +10,39 @@ from typing import Any
 import numpy as np
 import torch
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.moments import pool_moments
-from skal._core.softmax import SoftmaxProblem, train_softmax
-from skal._validation import Progress, callback_scope
+from skal._core.softmax import SoftmaxProblem, stack_bytes, train_softmax
+from skal._validation import Progress, callback_scope, working_memory_bytes
 
-__all__ = ["PreparedFit", "Scaler", "UnlabeledPool", "finish_fits"]
+__all__ = ["PoolStatistics", "PreparedFit", "Scaler", "check_milestones", "finish_fits"]
+
+
+def check_milestones(milestones):
+    """Check the epochs at which the learning rate falls; return them as a tuple of int."""
+    given = np.asarray(milestones)
+    if given.size == 0:
+        return ()
+    is_ascending = given.ndim == 1 and given.dtype.kind in "iu" and given[0] >= 0 and (given[1:] > given[:-1]).all()
+    if not is_ascending:
+        raise ValueError(f"milestones must be epochs, integers from 0 on that ascend; found {milestones!r}.")
+    return tuple(given.tolist())
 
 
 def finish_fits(fits):
+    """Train what is prepared, as many at a time as fit scikit-learn's ``working_memory``."""
+    waiting, n_waiting_bytes = [], 0
+    for fit in fits:
+        n_bytes = stack_bytes(fit.problem)
+        if waiting and n_waiting_bytes + n_bytes > working_memory_bytes():
+            _finish_at_once(waiting)
+            waiting, n_waiting_bytes = [], 0
+        waiting.append(fit)
+        n_waiting_bytes += n_bytes
+    _finish_at_once(waiting)
+
+
+def _finish_at_once(fits):
     """Train what is prepared, in stacks of equal shape and settings."""
     stacks = defaultdict(list)
     for fit in fits:
@@ -34,7 +58,9 @@ def _train_stack(fits):
     with ExitStack() as scopes:
         for fit in fits:
             scopes.enter_context(callback_scope(fit.probe))
-        progresses = [Progress(fit.probe, fit.probe.n_epochs, "epoch") for fit in fits]
+        progresses = [Progress(fit.probe) for fit in fits]
+        for fit, progress in zip(fits, progresses, strict=True):
+            progress.begin(fit.probe.n_epochs, "epoch")
 
         def report(epoch, losses):
             for progress, loss in zip(progresses, losses, strict=True):
@@ -79,7 +105,7 @@ class PreparedFit:
 
 
 @dataclass(frozen=True)
-class UnlabeledPool:
+class PoolStatistics:
     """The pool whose statistics standardise the rows, read once for each device and dtype."""
 
     X: object
@@ -87,7 +113,7 @@ class UnlabeledPool:
 
     def scaler(self, checked_X, device, dtype):
         if (device, dtype) not in self.scalers:
-            pool = Pool(checked_X, device, dtype=dtype)
+            pool = Blocks(checked_X, device, dtype=dtype)
             self.scalers[device, dtype] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
         return self.scalers[device, dtype]
 

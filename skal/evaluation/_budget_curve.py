@@ -49,7 +49,7 @@ def budget_curve(
         Cloned for each budget and seed. One with a ``budgets`` parameter is fitted once a seed, for all
         budgets, and its prefixes are evaluated.
     classifiers : dict of str to classifier
-        Cloned for each selection; gets the pool as ``X_unlabeled`` where its `fit` has that parameter. All
+        Cloned for each selection; gets the pool as ``X_pool`` where its `fit` has that parameter. All
         `LinearProbe` of one name and budget are trained at once. May be empty, for coverage alone.
     X : array-like of shape (n, d)
         The pool.

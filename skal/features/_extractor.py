@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from skal._core.blocks import unit_rows
 from skal._core.device import full_float32, resolve_device
+from skal._core.rows import unit_rows
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
 from skal.features import _backbones
 from skal.features._images import CIFAR10, CIFAR100, Preparation, open_images, read_batches

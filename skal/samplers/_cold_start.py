@@ -10,19 +10,20 @@ from sklearn.base import clone
 from skal._validation import set_random_states
 from skal.samplers._kmeans import KMeansSampler
 
-__all__ = ["ColdStartMixin", "highest"]
+__all__ = ["ColdStartMixin", "highest", "scores_of"]
 
 
 class ColdStartMixin:
     """Picks by `initial` where nothing can be learned yet; keeps it as `initial_`."""
 
-    def _select_cold(self, X, labeled_idx, budget):
+    def _select_cold(self, request):
         self.initial_ = KMeansSampler() if self.initial is None else clone(self.initial)
         self._set_seed(self.initial_)
-        return self.initial_.set_params(budget=budget).fit(X, labeled_indices=labeled_idx).selected_indices_
+        self.initial_.set_params(budget=request.budget)
+        return self.initial_.fit(request.pool, labeled_indices=request.labeled_idx).selected_indices_
 
-    def _select_from_cold(self, X, budget):
-        return copy(self.initial_).set_params(budget=budget).select(X)
+    def _select_from_cold(self, pool, budget):
+        return copy(self.initial_).set_params(budget=budget).select(pool)
 
     def _forget(self, *names):
         """Drop what an earlier fit learned: which of it is there says how the batch was picked."""
@@ -34,8 +35,12 @@ class ColdStartMixin:
             set_random_states(part, self.random_state)
 
 
-def highest(scores, is_candidate, budget):
-    """Return the `budget` candidates (bool, (n,)) with the highest scores (n,), ties to the lowest row."""
-    candidate_idx = np.flatnonzero(is_candidate)
+def highest(scores, candidate_idx, budget):
+    """Return the `budget` candidates with the highest scores (n,), ties to the lowest row."""
     order = np.argsort(-scores[candidate_idx], kind="stable")
     return candidate_idx[order[:budget]]
+
+
+def scores_of(scores, request):
+    """Keep the scores (n,) of the candidates; NaN where a row is labelled."""
+    return np.where(request.is_candidate, scores, np.nan)

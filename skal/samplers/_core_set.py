@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 
-from skal._core.blocks import Pool
-from skal._core.device import resident_bytes, resolve_device
 from skal._core.greedy import k_center, row_nearest_mean
-from skal._core.moments import pool_moments
-from skal._validation import DEVICE, Progress, StrOptions, working_memory_bytes
+from skal._validation import DEVICE, StrOptions
 from skal.base import BaseSampler
 
 __all__ = ["CoreSetSampler"]
@@ -91,7 +87,8 @@ class CoreSetSampler(BaseSampler):
         "verbose": ["verbose"],
     }
 
-    _reads_every_row = True
+    _title = "Core-set"
+    _order = "order of the greedy: smaller budgets are prefixes"
 
     def __init__(self, budget=10, *, metric="cosine", init="mean", device="auto", random_state=None, verbose=0):
         super().__init__(budget, random_state=random_state)
@@ -100,36 +97,19 @@ class CoreSetSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self.device_ = resolve_device(self.device)
-        pool = Pool(
-            X,
-            self.device_,
-            normalize=self.metric == "cosine",
-            resident_bytes=resident_bytes(self.device_, working_memory_bytes()),
-            shift=self._shift(X),
-        )
+    def _select_rows(self, request):
+        view = request.pool.view(self.metric, self.device)
+        self.device_ = view.device
         first_idx = np.empty(0, dtype=np.int64)
-        if len(labeled_idx) == 0:
-            first = row_nearest_mean(pool) if self.init == "mean" else rng.integers(pool.n_rows)
+        if len(request.labeled_idx) == 0:
+            first = row_nearest_mean(view.blocks) if self.init == "mean" else request.rng.integers(view.n_rows)
             first_idx = np.array([first], dtype=np.int64)
-        progress = Progress(self, None, "batch")
+        request.progress.begin(None, "batch")
         result = k_center(
-            pool,
-            np.concatenate([labeled_idx, first_idx]),
-            budget - len(first_idx),
-            on_batch=lambda n_picks, sq_dist: progress.advance(n_picks, math.sqrt(sq_dist), "distance"),
+            view.blocks,
+            np.concatenate([request.labeled_idx, first_idx]),
+            request.budget - len(first_idx),
+            on_batch=lambda n_picks, sq_dist: request.progress.advance(n_picks, math.sqrt(sq_dist), "distance"),
         )
-        progress.close()
-        self.radius_ = math.sqrt(result.max_sq_dist)
+        self.radius_ = math.sqrt(result.max_sq_dist) / view.frame.factor
         return np.concatenate([first_idx, result.picks])
-
-    def _shift(self, X):
-        """An offset near the mean that costs no digits: a multiple of a power of two near the rows' spread."""
-        if self.metric == "cosine":
-            return None
-        mean, variance = pool_moments(Pool(X, self.device_, dtype=torch.float64))
-        spread = float(variance.mean().sqrt())
-        step = 2.0 ** math.floor(math.log2(spread)) if spread > 0 else 1.0
-        shift = torch.round(mean / step) * step
-        return shift if bool(shift.any()) else None

@@ -11,18 +11,18 @@ from sklearn.base import clone
 from skal._validation import (
     HasMethods,
     Progress,
-    check_labeled_indices,
-    check_pool,
     check_target_length,
     check_totals,
     column_or_1d,
     fit_context,
     fixed_seed,
+    labeled_rows,
     rows_of,
     set_random_states,
     with_callbacks,
 )
 from skal.base import BaseSampler
+from skal.pool import open_pool
 from skal.samplers._kmeans import KMeansSampler
 
 __all__ = ["IterativeSampler"]
@@ -138,15 +138,16 @@ class IterativeSampler(BaseSampler):
             If `budgets` do not ascend or ask for more than the pool has, y has another length than X,
             the oracle gives another number of labels than it was asked for, or the sampler refuses.
         """
-        X = check_pool(self, X, reset=True)
-        n_samples = X.shape[0]
-        labeled_idx = check_labeled_indices(labeled_indices, n_samples)
+        X = open_pool(self, X, reset=True)
+        n_samples = X.n_rows
+        labeled_idx, _ = labeled_rows(self, X, None, labeled_indices)
         totals = check_totals(self, self.budgets, n_samples)
         known = self._known_labels(X, y, labeled_indices, labeled_idx, labels)
         seed = fixed_seed(self.random_state)
         self.rounds_, self._answers = [], []
         self._keep(labeled_idx[:0], None if y is None else [])
-        progress = Progress(self, len(totals), "round")
+        progress = Progress(self)
+        progress.begin(len(totals), "round")
         for n_round, total in enumerate(totals, start=1):
             if total > len(labeled_idx):
                 picks = self._pick_round(X, y, known, labeled_idx, total - len(labeled_idx), seed)
@@ -160,7 +161,11 @@ class IterativeSampler(BaseSampler):
         """Fit and return `selected_indices_`; the parameters are those of `fit`."""
         return self.fit(X, y, labeled_indices=labeled_indices, labels=labels).selected_indices_
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
+    _title = "Iterative"
+    _order = "by round"
+    _runs_rounds = True
+
+    def _select_rows(self, request):
         raise NotImplementedError("The samplers of the rounds pick.")
 
     def _make_sampler(self, is_first):
@@ -172,7 +177,7 @@ class IterativeSampler(BaseSampler):
         self.sampler_ = self._make_sampler(is_first=len(labeled_idx) == 0).set_params(budget=budget)
         if seed is not None:
             set_random_states(self.sampler_, seed)
-        sees_all = getattr(self.sampler_, "_reads_every_label", False) and not callable(y)
+        sees_all = getattr(self.sampler_, "_needs", "") == "all labels" and not callable(y)
         return self.sampler_.fit(X, y if sees_all else known, labeled_indices=labeled_idx).selected_indices_
 
     def _known_labels(self, X, y, labeled_indices, labeled_idx, labels):

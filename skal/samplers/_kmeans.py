@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import Pool
-from skal._core.device import resident_bytes, resolve_device
-from skal._core.kmeans import kmeans_plus_plus, lloyd, partition
-from skal._core.moments import pool_moments
-from skal._core.restricted import Sketch, enough_passes, restricted_kmeans, sketch_pool, tile_rows_of
-from skal._core.reuse import ContentCache, content_key
+from skal._core.device import full_float32, resolve_device
+from skal._core.kmeans import lloyd, partition
+from skal._core.restricted import enough_passes, restricted_kmeans
+from skal._core.seeding import kmeans_plus_plus
 from skal._core.shares import nearest_members
-from skal._validation import (
-    BUDGET,
-    DEVICE,
-    Integral,
-    Interval,
-    Progress,
-    Real,
-    StrOptions,
-    working_memory_bytes,
-)
+from skal._validation import BUDGET, DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
+from skal.pool import open_pool
 
 __all__ = ["KMeansSampler"]
 
 _LLOYD_PASSES = 20
-_SAFE_VARIANCES = 1e-24, 1e30
 _RESTRICTED_FROM_FEATURES = 16
 _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
-_SKETCHES: ContentCache[Sketch] = ContentCache()
 
 
 class KMeansSampler(BaseSampler):
@@ -83,7 +72,8 @@ class KMeansSampler(BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, the row of the largest cluster first.
     cluster_centers_ : ndarray of shape (budget, d), float32
-        Means of the (normalised) rows of each cluster.
+        Means of the (normalised) rows of each cluster. float64 where the rows spread over less than 2⁻²⁰
+        or more than 2²⁰.
     labels_ : ndarray of shape (n,), int32
         Cluster of each row: its nearest centroid, ties to the lowest. Under "restricted" a few rows
         may be nearer to a centroid that is not theirs.
@@ -108,8 +98,9 @@ class KMeansSampler(BaseSampler):
     memory beside X: 60 bytes a row, five float64 arrays of budget × d, under "restricted" the principal
     coordinates (n × p float32) and tiles of 2²⁵ numbers (some 400 MiB), and a float32 copy of as much of
     the pool as fits scikit-learn's ``working_memory`` (1 GiB unless set by `sklearn.config_context`);
-    the rest is read from X at each pass. The principal coordinates of an array that fits there are kept
-    for the next fit on the same content, whatever its budget.
+    the rest is read from X at each pass. The principal coordinates are kept for the next fit on the
+    same content, whatever its budget, as far as a quarter of ``working_memory`` goes; `skal.pool.clear_cache`
+    frees them. A `skal.Pool` keeps them, and the float32 copy, for every fit on it.
 
     References
     ----------
@@ -144,7 +135,8 @@ class KMeansSampler(BaseSampler):
         "verbose": ["verbose"],
     }
 
-    _reads_every_row = True
+    _title = "K-means"
+    _order = "largest cluster first"
 
     def __init__(
         self,
@@ -170,35 +162,56 @@ class KMeansSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self.device_ = resolve_device(self.device)
-        self._origin = self._find_origin(X)
-        algorithm = self._resolve_algorithm(*X.shape, budget)
+    def assign(self, X):
+        """Find the nearest centroid of each row of a pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d) or Pool
+
+        Returns
+        -------
+        labels : ndarray of shape (m,), int64
+            Row numbers of `cluster_centers_`, ties to the lowest.
+        distances : ndarray of shape (m,), float64
+            Distance of each (normalised) row to that centroid.
+
+        Notes
+        -----
+        ``2·m·budget·d`` operations in one pass.
+        """
+        check_is_fitted(self, "cluster_centers_")
+        with full_float32():
+            labels, sq_dist = self._assign(open_pool(self, X, reset=False))
+        return labels, np.sqrt(sq_dist) / self._frame.factor
+
+    def _select_rows(self, request):
+        view = request.pool.view(self.metric, self.device)
+        self.device_, self._frame = view.device, view.frame
+        algorithm = self._resolve_algorithm(view.n_rows, view.n_features, request.budget)
         n_runs = self._count_runs()
-        max_iter = self._resolve_max_iter(algorithm, X.shape[0], budget)
-        progress = Progress(self, max_iter * n_runs, algorithm)
-
-        def on_pass(n_passes, inertia):
-            progress.advance(n_passes, inertia, "inertia")
-
-        make_run = self._lloyd_runs if algorithm == "lloyd" else self._restricted_runs
-        run = make_run(X, budget, max_iter, rng, on_pass)
-        result = min((run() for _ in range(n_runs)), key=lambda result: result.partition.inertia)
-        progress.close()
+        max_iter = self._resolve_max_iter(algorithm, view.n_rows, request.budget)
+        request.progress.begin(max_iter * n_runs, algorithm)
+        run = self._run_lloyd if algorithm == "lloyd" else self._run_restricted
+        runs = (run(view, self._initial_centers(request), request, max_iter) for _ in range(n_runs))
+        result = min(runs, key=lambda result: result.partition.inertia)
         self._centers = result.centers.cpu().numpy()
-        self.cluster_centers_ = (self._centers.astype(np.float64) + self._origin).astype(np.float32)
+        self.cluster_centers_ = view.frame.original(self._centers)
         self.labels_ = result.partition.labels.to(torch.int32).cpu().numpy()
-        self.inertia_ = result.partition.inertia
+        self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
-        is_candidate = np.ones(X.shape[0], dtype=bool)
-        is_candidate[labeled_idx] = False
-        return nearest_members(self.labels_, result.partition.sq_dist.cpu().numpy(), is_candidate, budget, budget)
+        sq_dist = result.partition.sq_dist.double().cpu().numpy()
+        return nearest_members(self.labels_, sq_dist, request.is_candidate, request.budget, request.budget)
 
-    def _select_from(self, X, budget):
+    def _select_from(self, pool, budget):
+        labels, sq_dist = self._assign(pool)
+        return nearest_members(labels, sq_dist, np.ones(pool.n_rows, dtype=bool), len(self._centers), budget)
+
+    def _assign(self, pool):
+        """Nearest centroid of each row and the squared distance to it, in the units of the frame."""
         device = resolve_device(self.device)
-        nearest = partition(self._pool(X, device), torch.from_numpy(self._centers).to(device))
-        labels, sq_dist = nearest.labels.cpu().numpy(), nearest.sq_dist.cpu().numpy()
-        return nearest_members(labels, sq_dist, np.ones(X.shape[0], dtype=bool), len(self._centers), budget)
+        nearest = partition(pool.blocks_in(self._frame, device), torch.from_numpy(self._centers).to(device))
+        return nearest.labels.cpu().numpy(), nearest.sq_dist.double().cpu().numpy()
 
     def _resolve_algorithm(self, n_samples, n_features, n_clusters):
         if self.algorithm != "auto":
@@ -222,84 +235,47 @@ class KMeansSampler(BaseSampler):
             return self.n_init
         return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
 
-    def _lloyd_runs(self, X, n_clusters, max_iter, rng, on_pass):
-        pool = self._pool(X, self.device_)
-        _, variance = pool_moments(pool)
-
-        def run():
-            first = self._first_centers(pool, n_clusters, rng)
-            if isinstance(first, str):
-                drawn = (
-                    kmeans_plus_plus(pool, n_clusters, rng)
-                    if first == "k-means++"
-                    else rng.choice(pool.n_rows, size=n_clusters, replace=False)
-                )
-                first = pool.rows(drawn)
-            max_sq_shift = self.tol * float(variance.mean())
-            return lloyd(pool, first, max_iter=max_iter, max_sq_shift=max_sq_shift, on_iteration=on_pass)
-
-        return run
-
-    def _restricted_runs(self, X, n_clusters, max_iter, rng, on_pass):
-        pool = self._pool(X, self.device_, tile_rows=tile_rows_of(X.shape[1]))
-        sketch = self._sketch(X, pool)
-
-        def run():
-            return restricted_kmeans(
-                pool,
-                sketch,
-                n_clusters,
-                rng,
-                init=self._first_centers(pool, n_clusters, rng),
-                max_iter=max_iter,
-                min_improvement=self.tol,
-                on_iteration=on_pass,
+    def _run_lloyd(self, view, init, request, max_iter):
+        if isinstance(init, str):
+            drawn = (
+                kmeans_plus_plus(view.blocks, request.budget, request.rng)
+                if init == "k-means++"
+                else request.rng.choice(view.n_rows, size=request.budget, replace=False)
             )
-
-        return run
-
-    def _sketch(self, X, pool):
-        """Principal coordinates of the pool, kept for the next fit on the same content."""
-        max_bytes = working_memory_bytes()
-        if not isinstance(X, np.ndarray) or X.nbytes > max_bytes:
-            return sketch_pool(pool)
-        key = (content_key(X), self.metric, str(self.device_))
-        return _SKETCHES.get(key, lambda: sketch_pool(pool), lambda sketch: sketch.coordinates.nbytes, max_bytes)
-
-    def _find_origin(self, X):
-        """Where to put zero so that float32 keeps the most digits of the distances."""
-        if self.metric == "cosine":
-            return np.zeros(X.shape[1])
-        mean, variance = pool_moments(Pool(X, self.device_, dtype=torch.float64))
-        smallest, largest = _SAFE_VARIANCES
-        if variance.max() > largest or 0 < variance.max() < smallest:
-            raise ValueError(
-                f"The features' largest variance is {float(variance.max()):.3g}, whose squares float32 cannot hold; "
-                "multiply X by a constant that brings it near 1. Picks do not depend on such a constant."
-            )
-        return mean.cpu().numpy()
-
-    def _pool(self, X, device, tile_rows=None):
-        return Pool(
-            X,
-            device,
-            normalize=self.metric == "cosine",
-            resident_bytes=resident_bytes(device, working_memory_bytes()),
-            shift=torch.from_numpy(self._origin).to(device) if self._origin.any() else None,
-            tile_rows=tile_rows,
+            init = view.blocks.take(drawn)
+        _, variance = view.moments()
+        return lloyd(
+            view.blocks,
+            init,
+            max_iter=max_iter,
+            max_sq_shift=self.tol * float(variance.mean()),
+            on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
         )
 
-    def _first_centers(self, pool, n_clusters, rng):
-        """The name of a way to draw them, or given centers as a tensor."""
+    def _run_restricted(self, view, init, request, max_iter):
+        return restricted_kmeans(
+            view.wide_blocks,
+            view.principal_coordinates(),
+            request.budget,
+            request.rng,
+            init=init,
+            max_iter=max_iter,
+            min_improvement=self.tol,
+            on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
+        )
+
+    def _initial_centers(self, request):
+        """Return the name of a way to draw them, or given centers as a tensor in the frame."""
         if isinstance(self.init, str):
             return self.init
         centers = self.init
         if callable(centers):
-            centers = centers(pool.X, n_clusters, random_state=np.random.RandomState(rng.integers(2**32)))
+            seed = np.random.RandomState(request.rng.integers(2**32))
+            centers = centers(request.pool.X, request.budget, random_state=seed)
         centers = np.asarray(centers, dtype=np.float64)
-        shape = (n_clusters, pool.n_features)
+        shape = (request.budget, request.pool.shape[1])
         if centers.shape != shape:
             raise ValueError(f"init gives centroids of shape {centers.shape}; (budget, n_features) is {shape}.")
         if not np.isfinite(centers).all():
             raise ValueError("init gives centroids with NaN or infinity.")
-        return torch.from_numpy((centers - self._origin).astype(np.float32)).to(self.device_)
+        return torch.from_numpy(self._frame.points(centers)).to(self.device_)

@@ -77,6 +77,9 @@ class MultiKMeansSampler(IterativeSampler):
         "verbose": ["verbose"],
     }
 
+    _title = "Multi K-means"
+    _order = "by round, in each the largest cluster first"
+
     def __init__(self, budgets=(5, 10), *, metric="cosine", device="auto", random_state=None, verbose=0):
         self.budgets = budgets
         self.metric = metric

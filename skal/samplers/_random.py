@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from skal.base import BaseSampler
 
 __all__ = ["RandomSampler"]
@@ -55,8 +53,9 @@ class RandomSampler(BaseSampler):
     True
     """
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        permutation = rng.permutation(X.shape[0])
-        is_labeled = np.zeros(X.shape[0], dtype=bool)
-        is_labeled[labeled_idx] = True
-        return permutation[~is_labeled[permutation]][:budget]
+    _title = "Random"
+    _order = "smaller budgets are prefixes"
+
+    def _select_rows(self, request):
+        permutation = request.rng.permutation(request.pool.n_rows)
+        return permutation[request.is_candidate[permutation]][: request.budget]

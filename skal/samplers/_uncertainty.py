@@ -2,19 +2,94 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+
 import numpy as np
 import torch
 from sklearn.base import clone
 
-from skal._core.blocks import Pool
 from skal._core.uncertainty import entropy, lack_of_confidence, lack_of_margin
 from skal._validation import HasMethods
 from skal.base import BaseSampler
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
-from skal.samplers._cold_start import ColdStartMixin, highest
+from skal.samplers._cold_start import ColdStartMixin, highest, scores_of
 
 __all__ = ["LeastConfidenceSampler", "MarginSampler", "MaxEntropySampler"]
+
+_DOCSTRING = """{summary}.
+
+A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing to be
+uncertain about, and `initial` picks the batch.
+
+Parameters
+----------
+budget : int or float, default=10
+    Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
+classifier : classifier with `predict_proba`, default=None
+    Any of scikit-learn's. Gets the pool as ``X_pool`` where its `fit` has that parameter. None means
+    ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
+initial : sampler, default=None
+    Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's tables set
+    ``RandomSampler()``.
+random_state : int, RandomState instance or None, default=None
+    Seeds the classifier and the initial sampler. None leaves them the seeds they have.
+
+Attributes
+----------
+selected_indices_ : ndarray of shape (budget,), int64
+    Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in the
+    order of the initial sampler.
+scores_ : ndarray of shape (n,), float64
+    {score}, of each candidate; NaN where a row is labelled. Not there after a cold start.
+classifier_ : classifier
+    The fitted classifier. Not there after a cold start.
+initial_ : sampler
+    The fitted initial sampler. Only there after a cold start.
+n_features_in_ : int
+    Features seen during `fit`.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the features, where X was a DataFrame whose columns are all strings.
+
+See Also
+--------
+{others} : The same with another score.
+skal.rounds.IterativeSampler : Rounds of it.
+
+Notes
+-----
+The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two vectors of
+length n, and one tile of rows with its probabilities.
+
+References
+----------
+{reference}
+
+Examples
+--------
+>>> from sklearn.datasets import load_digits
+>>> from skal.samplers import {name}
+>>> X, y = load_digits(return_X_y=True)
+>>> sampler = {name}(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
+>>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
+>>> bool((probabilities.max(axis=1) < 0.5).all())
+True
+"""
+_PAPER = """.. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
+   Learning", section 4, "Max-Entropy" and "Implementation details"."""
+_SURVEY = """.. [1] Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009, section
+   3.1."""
+
+
+def _documented(summary, score, others, reference):
+    """Write a class's docstring: the three differ in a few words only."""
+
+    def write(cls):
+        parts = {"summary": summary, "score": score, "others": others, "reference": reference}
+        cls.__doc__ = cleandoc(_DOCSTRING.format(name=cls.__name__, **parts))
+        return cls
+
+    return write
 
 
 class _UncertaintySampler(ColdStartMixin, BaseSampler):
@@ -24,220 +99,72 @@ class _UncertaintySampler(ColdStartMixin, BaseSampler):
         "initial": [HasMethods(["fit", "select"]), None],
     }
 
+    _order = "most uncertain first"
+    _needs = "labels"
+
     def __init__(self, budget=10, *, classifier=None, initial=None, random_state=None):
         super().__init__(budget, random_state=random_state)
         self.classifier = classifier
         self.initial = initial
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self._forget("initial_", "classifier_")
-        if y is None or len(np.unique(y)) < 2:
-            return self._select_cold(X, labeled_idx, budget)
+    def _select_rows(self, request):
+        self._forget("initial_", "classifier_", "scores_")
+        if request.labels is None or len(np.unique(request.labels)) < 2:
+            return self._select_cold(request)
         default = LinearProbe(lr=0.001, scaling=None)
         self.classifier_ = default if self.classifier is None else clone(self.classifier)
         self._set_seed(self.classifier_)
-        fit_on_labeled_rows(self.classifier_, _for_any_classifier(X), y, labeled_idx)
-        is_candidate = np.ones(X.shape[0], dtype=bool)
-        is_candidate[labeled_idx] = False
-        return highest(self._scores(X), is_candidate, budget)
+        X = _for_any_classifier(request.pool.X)
+        fit_on_labeled_rows(self.classifier_, X, request.labels, request.labeled_idx)
+        self.scores_ = scores_of(self._scores(request.pool), request)
+        return highest(self.scores_, request.candidate_idx, request.budget)
 
-    def _select_from(self, X, budget):
+    def _select_from(self, pool, budget):
         if hasattr(self, "initial_"):
-            return self._select_from_cold(X, budget)
-        return highest(self._scores(X), np.ones(X.shape[0], dtype=bool), budget)
+            return self._select_from_cold(pool, budget)
+        return highest(self._scores(pool), np.arange(pool.n_rows), budget)
 
-    def _scores(self, X):
+    def _scores(self, pool):
         """Score every row, a tile at a time: n × n_classes probabilities never exist at once."""
-        X = _for_any_classifier(X)
-        dtype = torch.float64 if X.dtype == np.float64 else torch.float32
-        scores = np.empty(X.shape[0])
-        for tile in Pool(X, torch.device("cpu"), dtype=dtype).tiles():
+        pool.check_finite()
+        dtype = torch.float64 if str(pool.dtype).removeprefix("torch.") == "float64" else torch.float32
+        scores = np.empty(pool.n_rows)
+        for tile in pool.raw_blocks(torch.device("cpu"), dtype=dtype).tiles():
             probabilities = self.classifier_.predict_proba(tile.rows.numpy())
             scores[tile.slice] = self._uncertainty(probabilities.astype(np.float64))
         return scores
 
 
+@_documented(
+    "Pick the rows whose predicted class probabilities have the highest entropy",
+    "Entropy of the class probabilities, in nats",
+    "MarginSampler, LeastConfidenceSampler",
+    _PAPER,
+)
 class MaxEntropySampler(_UncertaintySampler):
-    """Pick the rows whose predicted class probabilities have the highest entropy.
-
-    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
-    to be uncertain about, and `initial` picks the batch.
-
-    Parameters
-    ----------
-    budget : int or float, default=10
-        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
-    classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
-        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
-    initial : sampler, default=None
-        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
-        tables set ``RandomSampler()``.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
-
-    Attributes
-    ----------
-    selected_indices_ : ndarray of shape (budget,), int64
-        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
-        the order of the initial sampler.
-    classifier_ : classifier
-        The fitted classifier. Not there after a cold start only.
-    initial_ : sampler
-        The fitted initial sampler. Only there after a cold start.
-    n_features_in_ : int
-        Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
-
-    See Also
-    --------
-    MarginSampler, LeastConfidenceSampler : The same with another score.
-    IterativeSampler : Rounds of it.
-
-    Notes
-    -----
-    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
-    vectors of length n, and one tile of rows with its probabilities.
-
-    References
-    ----------
-    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active
-       Learning", section 4, "Max-Entropy" and "Implementation details".
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skal.samplers import MaxEntropySampler
-    >>> X, y = load_digits(return_X_y=True)
-    >>> sampler = MaxEntropySampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
-    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
-    >>> bool((probabilities.max(axis=1) < 0.5).all())
-    True
-    """
-
+    _title = "Max-Entropy"
     _uncertainty = staticmethod(entropy)
 
 
+@_documented(
+    "Pick the rows whose two most probable classes are closest in probability",
+    "Second highest minus highest class probability",
+    "MaxEntropySampler, LeastConfidenceSampler",
+    _SURVEY,
+)
 class MarginSampler(_UncertaintySampler):
-    """Pick the rows whose two most probable classes are closest in probability.
-
-    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
-    to be uncertain about, and `initial` picks the batch.
-
-    Parameters
-    ----------
-    budget : int or float, default=10
-        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
-    classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
-        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
-    initial : sampler, default=None
-        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
-        tables set ``RandomSampler()``.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
-
-    Attributes
-    ----------
-    selected_indices_ : ndarray of shape (budget,), int64
-        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
-        the order of the initial sampler.
-    classifier_ : classifier
-        The fitted classifier. Not there after a cold start only.
-    initial_ : sampler
-        The fitted initial sampler. Only there after a cold start.
-    n_features_in_ : int
-        Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
-
-    See Also
-    --------
-    MaxEntropySampler, LeastConfidenceSampler : The same with another score.
-    IterativeSampler : Rounds of it.
-
-    Notes
-    -----
-    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
-    vectors of length n, and one tile of rows with its probabilities.
-
-    References
-    ----------
-    .. [1] Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009, section 3.1.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skal.samplers import MarginSampler
-    >>> X, y = load_digits(return_X_y=True)
-    >>> sampler = MarginSampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
-    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
-    >>> bool((probabilities.max(axis=1) < 0.5).all())
-    True
-    """
-
+    _title = "Margin"
     _uncertainty = staticmethod(lack_of_margin)
 
 
+@_documented(
+    "Pick the rows whose most probable class has the lowest probability",
+    "One minus the highest class probability",
+    "MaxEntropySampler, MarginSampler",
+    _SURVEY,
+)
 class LeastConfidenceSampler(_UncertaintySampler):
-    """Pick the rows whose most probable class has the lowest probability.
-
-    A classifier is trained on the labelled rows. With fewer than two labelled classes there is nothing
-    to be uncertain about, and `initial` picks the batch.
-
-    Parameters
-    ----------
-    budget : int or float, default=10
-        Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
-    classifier : classifier with `predict_proba`, default=None
-        Any of scikit-learn's. Gets the pool as ``X_unlabeled`` where its `fit` has that parameter. None
-        means ``LinearProbe(lr=0.001, scaling=None)``: the paper's settings, on the rows as they are.
-    initial : sampler, default=None
-        Picks while fewer than two classes are labelled. None means ``KMeansSampler()``; the paper's
-        tables set ``RandomSampler()``.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the classifier and the initial sampler. None leaves them the seeds they have.
-
-    Attributes
-    ----------
-    selected_indices_ : ndarray of shape (budget,), int64
-        Distinct rows of the pool, the most uncertain first, ties to the lowest row; after a cold start in
-        the order of the initial sampler.
-    classifier_ : classifier
-        The fitted classifier. Not there after a cold start only.
-    initial_ : sampler
-        The fitted initial sampler. Only there after a cold start.
-    n_features_in_ : int
-        Features seen during `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
-
-    See Also
-    --------
-    MaxEntropySampler, MarginSampler : The same with another score.
-    IterativeSampler : Rounds of it.
-
-    Notes
-    -----
-    The time of the classifier's training and of its `predict_proba` on n rows. Memory beside X: two
-    vectors of length n, and one tile of rows with its probabilities.
-
-    References
-    ----------
-    .. [1] Settles, "Active learning literature survey", University of Wisconsin-Madison, 2009, section 3.1.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skal.samplers import LeastConfidenceSampler
-    >>> X, y = load_digits(return_X_y=True)
-    >>> sampler = LeastConfidenceSampler(budget=5, random_state=0).fit(X, y, labeled_indices=range(50))
-    >>> probabilities = sampler.classifier_.predict_proba(X[sampler.selected_indices_])
-    >>> bool((probabilities.max(axis=1) < 0.5).all())
-    True
-    """
-
+    _title = "Least confidence"
     _uncertainty = staticmethod(lack_of_confidence)
 
 

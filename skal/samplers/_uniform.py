@@ -57,20 +57,20 @@ class UniformSampler(BaseSampler):
     'abcaba'
     """
 
-    _reads_every_label = True
+    _title = "Uniform"
+    _order = "one of each class, then the second of each"
+    _needs = "all labels"
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        classes, class_of = np.unique(y, return_inverse=True)
-        is_labeled = np.zeros(len(y), dtype=bool)
-        is_labeled[labeled_idx] = True
+    def _select_rows(self, request):
+        classes, class_of = np.unique(request.labels, return_inverse=True)
+        is_candidate = request.is_candidate
         n_members = np.bincount(class_of)
-        n_labeled = np.bincount(class_of[is_labeled], minlength=len(classes))
-        shares = equal_shares(n_members - n_labeled, n_labeled, n_members, budget)
+        n_candidates = np.bincount(class_of[is_candidate], minlength=len(classes))
+        shares = equal_shares(n_candidates, n_members - n_candidates, n_members, request.budget)
 
-        permutation = rng.permutation(len(y))
-        candidates = permutation[~is_labeled[permutation]]
+        permutation = request.rng.permutation(len(class_of))
+        candidates = permutation[is_candidate[permutation]]
         by_class = candidates[np.argsort(class_of[candidates], kind="stable")]
-        n_candidates = n_members - n_labeled
         rank_in_class = np.arange(len(by_class)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates)
         is_picked = rank_in_class < shares[class_of[by_class]]
         round_robin = np.lexsort((class_of[by_class][is_picked], rank_in_class[is_picked]))

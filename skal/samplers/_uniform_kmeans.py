@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from skal._core.blocks import Pool
-from skal._core.device import resolve_device
-from skal._core.kmeans import partition
 from skal._core.shares import equal_members
-from skal._validation import DEVICE, Integral, Interval, Progress, StrOptions
+from skal._validation import DEVICE, Integral, Interval, StrOptions
 from skal.base import BaseSampler
 from skal.samplers._kmeans import KMeansSampler
 
@@ -86,7 +82,8 @@ class UniformKMeansSampler(BaseSampler):
         "verbose": ["verbose"],
     }
 
-    _reads_every_row = True
+    _title = "Uniform(K-means)"
+    _order = "the nearest of each cluster, largest first, then the second of each"
 
     def __init__(self, budget=10, *, n_clusters=10, metric="cosine", device="auto", random_state=None, verbose=0):
         super().__init__(budget, random_state=random_state)
@@ -95,30 +92,23 @@ class UniformKMeansSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self.device_ = resolve_device(self.device)
-        seed = self.random_state if isinstance(self.random_state, Integral) else int(rng.integers(2**31))
-        progress = Progress(self, 1, "k-means")
+    def _select_rows(self, request):
+        seed = self.random_state if isinstance(self.random_state, Integral) else int(request.rng.integers(2**31))
+        request.progress.begin(1, "k-means")
         self.kmeans_ = KMeansSampler(
-            min(self.n_clusters, X.shape[0]),
+            min(self.n_clusters, request.pool.n_rows),
             metric=self.metric,
-            device=self.device_,
+            device=self.device,
             random_state=seed,
             verbose=self.verbose,
-        ).fit(X)
-        progress.advance(1, self.kmeans_.inertia_, "inertia")
-        progress.close()
-        is_candidate = np.ones(X.shape[0], dtype=bool)
-        is_candidate[labeled_idx] = False
-        return self._pick(X, is_candidate, budget, self.device_)
+        ).fit(request.pool)
+        self.device_ = self.kmeans_.device_
+        request.progress.advance(1, self.kmeans_.inertia_, "inertia")
+        return self._pick(request.pool, request.is_candidate, request.budget)
 
-    def _select_from(self, X, budget):
-        return self._pick(X, np.ones(X.shape[0], dtype=bool), budget, resolve_device(self.device))
+    def _select_from(self, pool, budget):
+        return self._pick(pool, np.ones(pool.n_rows, dtype=bool), budget)
 
-    def _pick(self, X, is_candidate, budget, device):
-        origin, centers = self.kmeans_._origin, self.kmeans_._centers
-        shift = torch.from_numpy(origin).to(device) if origin.any() else None
-        pool = Pool(X, device, normalize=self.metric == "cosine", shift=shift)
-        nearest = partition(pool, torch.from_numpy(centers).to(device))
-        labels, sq_dist = nearest.labels.cpu().numpy(), nearest.sq_dist.cpu().numpy()
-        return equal_members(labels, sq_dist, is_candidate, len(centers), budget)
+    def _pick(self, pool, is_candidate, budget):
+        labels, distances = self.kmeans_.assign(pool)
+        return equal_members(labels, distances, is_candidate, len(self.kmeans_.cluster_centers_), budget)

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.blocks import Pool
 from skal._core.device import resident_bytes, resolve_device
 from skal._core.vaal import VAALSchedule, image_tile_rows, labeled_logits, train_vaal
-from skal._validation import DEVICE, HasMethods, Integral, Interval, Progress, Real, working_memory_bytes
+from skal._validation import DEVICE, HasMethods, Integral, Interval, Real, working_memory_bytes
 from skal.base import BaseSampler
-from skal.samplers._cold_start import ColdStartMixin, highest
+from skal.samplers._cold_start import ColdStartMixin, highest, scores_of
 
 __all__ = ["VAALSampler"]
 
@@ -66,6 +65,9 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         The fitted initial sampler. Only there after a cold start.
     n_steps_ : int
         Steps trained. Not there after a cold start.
+    scores_ : ndarray of shape (n,), float64
+        How sure the discriminator is that each candidate is unlabelled (minus its logit of "labelled"); NaN
+        where a row is labelled. Not there after a cold start.
     device_ : torch.device
         Where it was computed.
     image_shape_ : tuple of int or None
@@ -123,6 +125,10 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         "device": DEVICE,
         "verbose": ["verbose"],
     }
+
+    _title = "VAAL"
+    _order = "surest first"
+    _needs = "labelled rows"
 
     def __init__(
         self,
@@ -210,41 +216,40 @@ class VAALSampler(ColdStartMixin, BaseSampler):
             )
         return super().select(rows)
 
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        self._forget("initial_", "n_steps_")
+    def _select_rows(self, request):
+        self._forget("initial_", "n_steps_", "scores_")
         self.device_ = resolve_device(self.device)
-        if len(labeled_idx) == 0:
-            return self._select_cold(X, labeled_idx, budget)
-        is_candidate = np.ones(X.shape[0], dtype=bool)
-        is_candidate[labeled_idx] = False
-        pool = self._pool(X, self.device_)
-        self.n_steps_ = min(self.max_steps, self.n_epochs * -(-int(is_candidate.sum()) // self.batch_size))
-        progress = Progress(self, self.n_steps_, "step")
+        if len(request.labeled_idx) == 0:
+            return self._select_cold(request)
+        candidate_idx = request.candidate_idx
+        blocks = self._blocks(request.pool, self.device_)
+        self.n_steps_ = min(self.max_steps, self.n_epochs * -(-len(candidate_idx) // self.batch_size))
+        request.progress.begin(self.n_steps_, "step")
         model = train_vaal(
-            pool,
-            labeled_idx,
-            np.flatnonzero(is_candidate),
+            blocks,
+            request.labeled_idx,
+            candidate_idx,
             VAALSchedule(self.n_latent, self.beta, self.adversary_weight, self.lr, self.batch_size, self.n_steps_),
-            rng,
-            on_step=lambda step, loss: progress.advance(step, loss, "discriminator's loss"),
+            request.rng,
+            on_step=lambda step, loss: request.progress.advance(step, loss, "discriminator's loss"),
             image_shape=self.image_shape_,
         )
-        progress.close()
         self._model = model.to(torch.device("cpu"))
-        return highest(-labeled_logits(pool, model), is_candidate, budget)
+        self.scores_ = scores_of(-labeled_logits(blocks, model), request)
+        return highest(self.scores_, candidate_idx, request.budget)
 
-    def _select_from(self, X, budget):
+    def _select_from(self, pool, budget):
         if hasattr(self, "initial_"):
-            return self._select_from_cold(X, budget)
+            return self._select_from_cold(pool, budget)
         device = resolve_device(self.device)
-        logits = labeled_logits(self._pool(X, device), self._model.to(device))
-        return highest(-logits, np.ones(X.shape[0], dtype=bool), budget)
+        logits = labeled_logits(self._blocks(pool, device), self._model.to(device))
+        return highest(-logits, np.arange(pool.n_rows), budget)
 
-    def _pool(self, X, device):
-        kept = resident_bytes(device, working_memory_bytes())
+    def _blocks(self, pool, device):
         if self.image_shape_ is None:
-            return Pool(X, device, normalize=True, resident_bytes=kept)
-        return Pool(X, device, resident_bytes=kept, tile_rows=image_tile_rows(self.image_shape_))
+            return pool.view("cosine", device).blocks
+        kept = resident_bytes(device, working_memory_bytes())
+        return pool.raw_blocks(device, resident_bytes=kept, tile_rows=image_tile_rows(self.image_shape_))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -113,7 +113,7 @@ def test_table_13_picks_by_one_backbone_and_classifies_by_another(datasets, weig
             table_run.embed(dataset, "train", line.selection_backbone).X
         )
         pool, test = (table_run.embed(dataset, split, line.backbone) for split in ("train", "val"))
-        probe = LinearProbe(random_state=0).fit(pool.X[picks], pool.y[picks], X_unlabeled=pool.X)
+        probe = LinearProbe(random_state=0).fit(pool.X[picks], pool.y[picks], X_pool=pool.X)
         assert results[0, line, 8] == pytest.approx([probe.score(test.X, test.y)])
 
 

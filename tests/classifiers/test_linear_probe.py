@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from skal._core.moments import pool_moments
-from skal.classifiers import LinearProbe, _probe_training, fit_linear_probes
+from skal.classifiers import LinearProbe, _probe_training
 
 
 def test_coefficients_act_on_the_features_as_given(blobs):
@@ -67,7 +67,7 @@ def test_one_class_only_is_predicted():
 def test_standardisation_takes_its_statistics_from_the_pool(rng):
     pool = rng.normal(size=(5000, 4)) * [1, 10, 0.1, 0] + [0, 5, -3, 2]
     X, y = pool[:40], rng.integers(0, 2, size=40)
-    with_pool = LinearProbe(random_state=0).fit(X, y, X_unlabeled=pool)
+    with_pool = LinearProbe(random_state=0).fit(X, y, X_pool=pool)
     by_hand = LinearProbe(scaling=None, random_state=0).fit(StandardScaler().fit(pool).transform(X), y)
     np.testing.assert_allclose(
         with_pool.decision_function(X), by_hand.decision_function(StandardScaler().fit(pool).transform(X)), atol=1e-6
@@ -140,10 +140,10 @@ def test_probes_fitted_at_once_are_those_fitted_alone(scaling, working_memory, d
     settings = [{"batch_size": 4}] * 5 + [{"batch_size": 8, "classes": range(12)}]
     make = [LinearProbe(random_state=seed, scaling=scaling, **given) for seed, given in enumerate(settings)]
     with sklearn.config_context(working_memory=working_memory):
-        probes = fit_linear_probes(make, ((X[rows], y[rows]) for rows in picks), X_unlabeled=X)
+        probes = LinearProbe.fit_many(make, ((X[rows], y[rows]) for rows in picks), X_pool=X)
     for seed, (probe, given, rows) in enumerate(zip(probes, settings, picks, strict=True)):
         alone = LinearProbe(random_state=seed, scaling=scaling, **given)
-        alone.fit(X[rows], y[rows], X_unlabeled=X)
+        alone.fit(X[rows], y[rows], X_pool=X)
         assert_same_probe(probe, alone)
         np.testing.assert_array_equal(probe.predict(X_test), alone.predict(X_test))
 
@@ -152,7 +152,7 @@ def test_probes_fitted_at_once_without_a_pool(blobs):
     X, y = blobs
     sets = [(X[start::4], y[start::4]) for start in range(4)]
     for probe, rows_and_labels in zip(
-        fit_linear_probes([LinearProbe(random_state=0) for _ in sets], sets), sets, strict=True
+        LinearProbe.fit_many([LinearProbe(random_state=0) for _ in sets], sets), sets, strict=True
     ):
         assert_same_probe(probe, LinearProbe(random_state=0).fit(*rows_and_labels))
 
@@ -161,13 +161,13 @@ def test_the_pool_of_many_probes_is_read_once(blobs, monkeypatch):
     X, y = blobs
     n_reads = []
     monkeypatch.setattr(_probe_training, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
-    fit_linear_probes([LinearProbe() for _ in range(3)], [(X, y)] * 3, X_unlabeled=X)
+    LinearProbe.fit_many([LinearProbe() for _ in range(3)], [(X, y)] * 3, X_pool=X)
     assert len(n_reads) == 1
 
 
 def test_many_probes_report_each_epoch(blobs, capsys):
     X, y = blobs
-    fit_linear_probes([LinearProbe(verbose=1, n_epochs=3), LinearProbe(n_epochs=3)], [(X, y)] * 2)
+    LinearProbe.fit_many([LinearProbe(verbose=1, n_epochs=3), LinearProbe(n_epochs=3)], [(X, y)] * 2)
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
         f"[LinearProbe] epoch {epoch}" for epoch in (1, 2, 3)
     ]
@@ -180,7 +180,7 @@ def test_scikit_learns_callbacks_see_each_epoch_of_each_probe(blobs):
     monitors = [EpochCounter(), EpochCounter()]
     for probe, monitor in zip(probes, monitors, strict=True):
         probe.set_callbacks(monitor)
-    fit_linear_probes(probes, [(X, y)] * 2)
+    LinearProbe.fit_many(probes, [(X, y)] * 2)
     assert [(monitor.n_epochs, monitor.n_teardowns) for monitor in monitors] == [(4, 1)] * 2
 
 
@@ -188,12 +188,12 @@ def test_probes_and_sets_must_go_together(blobs):
     X, y = blobs
     for n_sets in (1, 3):
         with pytest.raises(ValueError, match="2 probes need as many labeled_sets"):
-            fit_linear_probes([LinearProbe(), LinearProbe()], [(X, y)] * n_sets)
+            LinearProbe.fit_many([LinearProbe(), LinearProbe()], [(X, y)] * n_sets)
     probe = LinearProbe()
     with pytest.raises(ValueError, match="occurs twice"):
-        fit_linear_probes([probe, probe], [(X, y)] * 2)
+        LinearProbe.fit_many([probe, probe], [(X, y)] * 2)
     with pytest.raises(ValueError, match="scaling"):
-        fit_linear_probes([LinearProbe(scaling="standardise")], [(X, y)])
+        LinearProbe.fit_many([LinearProbe(scaling="standardise")], [(X, y)])
 
 
 def test_bad_input_is_refused_and_named(blobs):
@@ -205,11 +205,17 @@ def test_bad_input_is_refused_and_named(blobs):
     with pytest.raises(ValueError, match="120 rows and y has 119"):
         LinearProbe().fit(X, y[:-1])
     with pytest.raises(ValueError, match="features"):
-        LinearProbe().fit(X, y, X_unlabeled=X[:, :2])
+        LinearProbe().fit(X, y, X_pool=X[:, :2])
     with pytest.raises(ValueError, match="zero"):
         LinearProbe().fit(X, y, sample_weight=np.zeros(len(X)))
     with pytest.raises(ValueError, match="scaling"):
         LinearProbe(scaling="standardise").fit(X, y)
+
+
+@pytest.mark.parametrize("milestones", [(75, 50), (50, 50), (-1, 50), (50.0, 75.0), [[50, 75]], "ab", None])
+def test_milestones_that_are_no_ascending_epochs(milestones, blobs):
+    with pytest.raises(ValueError, match="milestones"):
+        LinearProbe(milestones=milestones).fit(*blobs)
 
 
 @pytest.mark.gpu

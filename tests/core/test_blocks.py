@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skal._core.blocks import Pool, unit_rows
+from skal._core.blocks import Blocks
+from skal._core.rows import unit_rows
 
 CPU = torch.device("cpu")
 
@@ -18,7 +19,7 @@ def all_rows(pool):
 def test_tiles_are_the_rows_in_order(dtype, normalize, rng):
     X = rng.integers(0, 2, size=(5000, 6)).astype(dtype)
     X[:, 0] = 1
-    pool = Pool(X, CPU, normalize=normalize)
+    pool = Blocks(X, CPU, normalize=normalize)
     expected = X.astype(np.float64)
     if normalize:
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
@@ -30,14 +31,14 @@ def test_tiles_are_the_rows_in_order(dtype, normalize, rng):
 @pytest.mark.parametrize("rows_that_fit", [0, 1, 2048, 4097, 5000, 10**6])
 def test_a_memory_budget_changes_neither_borders_nor_values(rows_that_fit, rng):
     X = rng.normal(size=(5000, 6)).astype(np.float16)
-    reference = Pool(X, CPU, normalize=True)
-    pool = Pool(X, CPU, normalize=True, resident_bytes=rows_that_fit * 6 * 4)
+    reference = Blocks(X, CPU, normalize=True)
+    pool = Blocks(X, CPU, normalize=True, resident_bytes=rows_that_fit * 6 * 4)
     some = [4999, 0, 2047, 2048]
     for _ in range(2):
         for tile, expected in zip(pool.tiles(), reference.tiles(), strict=True):
             assert tile.start == expected.start
             assert torch.equal(tile.rows, expected.rows)
-        assert torch.equal(pool.rows(some), all_rows(reference)[some])
+        assert torch.equal(pool.take(some), all_rows(reference)[some])
 
 
 def test_a_pool_that_fits_is_read_once(rng):
@@ -50,7 +51,7 @@ def test_a_pool_that_fits_is_read_once(rng):
             return super().__getitem__(where)
 
     X = rng.normal(size=(5000, 6)).astype(np.float16).view(Counting)
-    pool = Pool(X, CPU, resident_bytes=5000 * 6 * 4)
+    pool = Blocks(X, CPU, resident_bytes=5000 * 6 * 4)
     for _ in range(3):
         all_rows(pool)
     assert Counting.n_reads == 3  # tiles, not passes
@@ -59,21 +60,21 @@ def test_a_pool_that_fits_is_read_once(rng):
 def test_float32_memory_is_borrowed_and_never_written(rng):
     X = rng.normal(size=(3000, 6)).astype(np.float32)
     before = X.copy()
-    pool = Pool(X, CPU)
+    pool = Blocks(X, CPU)
     assert next(pool.tiles()).rows.data_ptr() == X.__array_interface__["data"][0]
     np.testing.assert_array_equal(all_rows(pool), before)
 
 
 def test_rows_of_a_strided_tensor_are_those_of_its_tiles(rng):
     X = torch.from_numpy(rng.normal(size=(300, 5000))).T
-    pool = Pool(X, CPU, normalize=True)
+    pool = Blocks(X, CPU, normalize=True)
     idx = rng.permutation(5000)
-    assert torch.equal(pool.rows(idx), all_rows(Pool(X, CPU, normalize=True))[torch.from_numpy(idx)])
+    assert torch.equal(pool.take(idx), all_rows(Blocks(X, CPU, normalize=True))[torch.from_numpy(idx)])
 
 
 def test_a_shift_is_subtracted_before_rounding():
     X = np.array([[1e8], [1e8 + 1]])
-    pool = Pool(X, CPU, shift=torch.tensor([1e8], dtype=torch.float64))
+    pool = Blocks(X, CPU, shift=torch.tensor([1e8], dtype=torch.float64))
     np.testing.assert_array_equal(all_rows(pool), [[0], [1]])
 
 
@@ -87,16 +88,16 @@ def test_bad_values_are_named(value, name):
     X = np.zeros((3000, 2))
     X[2500, 1] = value
     with pytest.raises(ValueError, match=f"{name}.*row 2500 is the first"):
-        all_rows(Pool(X, CPU))
+        all_rows(Blocks(X, CPU))
 
 
 def test_large_finite_values_whose_sum_overflows_are_not_refused():
     X = np.full((2048, 2), 3e38, dtype=np.float32)
-    np.testing.assert_array_equal(all_rows(Pool(X, CPU)), X)
+    np.testing.assert_array_equal(all_rows(Blocks(X, CPU)), X)
 
 
 @pytest.mark.gpu
 def test_tiles_on_a_gpu_are_those_on_the_cpu(rng):
     X = rng.normal(size=(5000, 6)).astype(np.float16)
-    on_gpu = Pool(X, torch.device("cuda"), normalize=True)
-    np.testing.assert_allclose(all_rows(on_gpu).cpu(), all_rows(Pool(X, CPU, normalize=True)), rtol=1e-6)
+    on_gpu = Blocks(X, torch.device("cuda"), normalize=True)
+    np.testing.assert_allclose(all_rows(on_gpu).cpu(), all_rows(Blocks(X, CPU, normalize=True)), rtol=1e-6)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from skal._core import kmeans as core
-from skal._core.blocks import Pool
+from skal._core import seeding
+from skal._core.blocks import Blocks
+from skal._core.seeding import kmeans_plus_plus
 
 CPU = torch.device("cpu")
 
@@ -15,6 +17,10 @@ CPU = torch.device("cpu")
 def brute_force_labels(X, centers):
     sq_dist = ((X[:, None, :].astype(np.float64) - centers[None].astype(np.float64)) ** 2).sum(axis=2)
     return sq_dist.argmin(axis=1), sq_dist.min(axis=1)
+
+
+def one_pass(pool, centers):
+    return pool.map_reduce(core.lloyd_pass, core.merge_lloyd_passes, centers)
 
 
 def clusters_of(X, y):
@@ -25,7 +31,7 @@ def clusters_of(X, y):
 def test_assignment_is_the_nearest_center(k, rng):
     X = rng.normal(size=(3000, 8)).astype(np.float32)
     centers = rng.normal(size=(k, 8)).astype(np.float32)
-    result = core.partition(Pool(X, CPU), torch.from_numpy(centers))
+    result = core.partition(Blocks(X, CPU), torch.from_numpy(centers))
     labels, sq_dist = brute_force_labels(X, centers)
     np.testing.assert_array_equal(result.labels, labels)
     np.testing.assert_allclose(result.sq_dist, sq_dist, rtol=1e-5)
@@ -35,41 +41,46 @@ def test_assignment_is_the_nearest_center(k, rng):
 def test_ties_go_to_the_lowest_center(rng):
     X = rng.integers(-3, 4, size=(500, 4)).astype(np.float32)
     centers = np.tile(rng.integers(-3, 4, size=(1500, 4)), (2, 1)).astype(np.float32)
-    result = core.partition(Pool(X, CPU), torch.from_numpy(centers))
+    result = core.partition(Blocks(X, CPU), torch.from_numpy(centers))
     np.testing.assert_array_equal(result.labels, brute_force_labels(X, centers)[0])
 
 
 def test_the_update_is_the_mean_of_each_cluster(rng):
     X = rng.normal(size=(5000, 8)).astype(np.float32)
     centers = X[:40].copy()
-    labels, sq_dist = torch.empty(5000, dtype=torch.int64), torch.empty(5000)
-    statistics = core.lloyd_pass(Pool(X, CPU), torch.from_numpy(centers), labels, sq_dist)
-    means = statistics.sums / statistics.counts[:, None]
-    np.testing.assert_allclose(means, clusters_of(X, labels.numpy()), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(statistics.counts, np.bincount(labels, minlength=40))
+    found = one_pass(Blocks(X, CPU), torch.from_numpy(centers))
+    means = found.sums / found.counts[:, None]
+    np.testing.assert_allclose(means, clusters_of(X, found.labels.numpy()), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.counts, np.bincount(found.labels, minlength=40))
 
 
 def test_blocks_of_a_pass_add_up(rng):
     X = rng.normal(size=(4500, 8)).astype(np.float32)
     centers = torch.from_numpy(X[:10].copy())
+    whole, parts = one_pass(Blocks(X, CPU), centers), one_pass(Blocks(X, CPU, block_rows=2048), centers)
+    np.testing.assert_allclose(whole.sums, parts.sums, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(whole.counts, parts.counts)
+    np.testing.assert_array_equal(whole.labels, parts.labels)
+    np.testing.assert_array_equal(whole.sq_dist, parts.sq_dist)
+    assert whole.inertia == pytest.approx(parts.inertia, rel=1e-6)
 
-    def one_pass(block):
-        return core.lloyd_pass(
-            Pool(block, CPU), centers, torch.empty(len(block), dtype=torch.int64), torch.empty(len(block))
-        )
 
-    whole, parts = one_pass(X), [one_pass(X[:1000]), one_pass(X[1000:])]
-    np.testing.assert_allclose(whole.sums, parts[0].sums + parts[1].sums, rtol=1e-5, atol=1e-4)
-    np.testing.assert_array_equal(whole.counts, parts[0].counts + parts[1].counts)
-    assert whole.inertia == pytest.approx(parts[0].inertia + parts[1].inertia, rel=1e-6)
+def test_every_pass_over_blocks_is_the_pass_over_the_whole(rng):
+    X = rng.normal(size=(4500, 8)).astype(np.float32)
+    whole, parts = Blocks(X, CPU), Blocks(X, CPU, block_rows=2048)
+    seeds = [kmeans_plus_plus(pool, 30, np.random.default_rng(0)) for pool in (whole, parts)]
+    np.testing.assert_array_equal(*seeds)
+    ends = [core.lloyd(pool, pool.take(seeds[0]), max_iter=20, max_sq_shift=0.0) for pool in (whole, parts)]
+    np.testing.assert_array_equal(ends[0].partition.labels, ends[1].partition.labels)
+    assert ends[0].partition.inertia == pytest.approx(ends[1].partition.inertia, rel=1e-6)
 
 
 def test_every_iteration_lowers_the_inertia_and_the_end_is_a_fixed_point(rng):
     X = rng.normal(size=(3000, 8)).astype(np.float32)
-    pool, inertias = Pool(X, CPU), []
+    pool, inertias = Blocks(X, CPU), []
     result = core.lloyd(
         pool,
-        pool.rows(range(25)),
+        pool.take(range(25)),
         max_iter=500,
         max_sq_shift=0.0,
         on_iteration=lambda _, inertia: inertias.append(inertia),
@@ -83,15 +94,15 @@ def test_every_iteration_lowers_the_inertia_and_the_end_is_a_fixed_point(rng):
 def test_an_empty_cluster_moves_to_the_farthest_row(rng):
     X = np.concatenate([rng.normal(size=(50, 2)), [[100.0, 100.0]]]).astype(np.float32)
     far_away = torch.tensor([[0.0, 0.0], [-1e4, -1e4]])
-    result = core.lloyd(Pool(X, CPU), far_away, max_iter=20, max_sq_shift=0.0)
+    result = core.lloyd(Blocks(X, CPU), far_away, max_iter=20, max_sq_shift=0.0)
     assert result.partition.labels[-1] == 1
     assert (result.partition.labels == 1).sum() == 1
 
 
 def test_fewer_distinct_rows_than_clusters_ends(rng):
     X = rng.normal(size=(3, 4)).astype(np.float32)[rng.integers(3, size=200)]
-    pool = Pool(X, CPU)
-    result = core.lloyd(pool, pool.rows(core.kmeans_plus_plus(pool, 10, rng)), max_iter=50, max_sq_shift=0.0)
+    pool = Blocks(X, CPU)
+    result = core.lloyd(pool, pool.take(kmeans_plus_plus(pool, 10, rng)), max_iter=50, max_sq_shift=0.0)
     assert result.n_iter <= 3
     assert result.partition.inertia == pytest.approx(0, abs=1e-9)
 
@@ -99,10 +110,10 @@ def test_fewer_distinct_rows_than_clusters_ends(rng):
 @pytest.mark.parametrize("k", [1, 5, 200])
 def test_kmeans_plus_plus_draws_distinct_rows(k, rng):
     X = rng.normal(size=(200, 3)).astype(np.float32)
-    chosen = core.kmeans_plus_plus(Pool(X, CPU), k, rng)
+    chosen = kmeans_plus_plus(Blocks(X, CPU), k, rng)
     assert len(np.unique(chosen)) == k
     duplicates = np.ones((200, 3), dtype=np.float32)
-    assert len(np.unique(core.kmeans_plus_plus(Pool(duplicates, CPU), k, rng))) == k
+    assert len(np.unique(kmeans_plus_plus(Blocks(duplicates, CPU), k, rng))) == k
 
 
 def test_kmeans_plus_plus_draws_by_squared_distance():
@@ -110,7 +121,7 @@ def test_kmeans_plus_plus_draws_by_squared_distance():
     X = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
     expected = {(0, 1): 1 / 10, (0, 2): 9 / 10, (1, 0): 1 / 5, (1, 2): 4 / 5, (2, 0): 9 / 13, (2, 1): 4 / 13}
     rng = np.random.default_rng(0)
-    drawn = [tuple(core.kmeans_plus_plus(Pool(X, CPU), 2, rng).tolist()) for _ in range(6000)]
+    drawn = [tuple(kmeans_plus_plus(Blocks(X, CPU), 2, rng).tolist()) for _ in range(6000)]
     for (first, second), probability in expected.items():
         assert drawn.count((first, second)) / 6000 == pytest.approx(probability / 3, abs=0.02)
 
@@ -119,7 +130,7 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     # 40 rows on a line. After the first picks the batches hold several candidates drawn from stale distances:
     # the law of the next accepted row must still be today's squared distances.
     X = np.linspace(0, 1, 40, dtype=np.float32)[:, None] ** 2
-    pool, chosen = Pool(X, CPU), [0, 39]
+    pool, chosen = Blocks(X, CPU), [0, 39]
     sq_dist = ((X - X[chosen].T) ** 2).min(axis=1)
     stale = torch.from_numpy(sq_dist)
     counts = np.zeros(40)
@@ -127,7 +138,7 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     n_pairs = 0
     second_given_20 = np.zeros(40)
     for _ in range(20000):
-        accepted = core._accept_by_rejection(pool, stale, cumulative, float(cumulative[-1]), 2, 12, rng)
+        accepted = seeding._accept_by_rejection(pool, stale, cumulative, float(cumulative[-1]), 2, 12, rng)
         counts[accepted[0]] += 1
         if accepted[0] == 28 and len(accepted) == 2:
             second_given_20[accepted[1]] += 1
@@ -141,7 +152,7 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
 def test_the_same_partition_on_a_gpu(rng):
     X = rng.normal(size=(5000, 16)).astype(np.float32)
     cuda = torch.device("cuda")
-    on_cpu, on_gpu = Pool(X, CPU), Pool(X, cuda)
+    on_cpu, on_gpu = Blocks(X, CPU), Blocks(X, cuda)
     first = torch.from_numpy(X[:50].copy())
     expected = core.lloyd(on_cpu, first, max_iter=10, max_sq_shift=0.0)
     result = core.lloyd(on_gpu, first.to(cuda), max_iter=10, max_sq_shift=0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skal._core.blocks import Pool
+from skal._core.blocks import Blocks
 from skal._core.neighbors import top_k
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def unit(X):
 
 
 def search(queries, base, k, backend):
-    parts = list(top_k(Pool(queries, CPU), torch.from_numpy(base), k, backend=backend))
+    parts = list(top_k(Blocks(queries, CPU), torch.from_numpy(base), k, backend=backend))
     return torch.cat([p[1] for p in parts]).numpy(), torch.cat([p[2] for p in parts]).numpy()
 
 
@@ -72,5 +72,5 @@ def test_faiss_asked_for_by_name_and_missing(monkeypatch, rng):
 def test_the_same_neighbours_on_a_gpu(rng):
     queries, base = unit(rng.normal(size=(300, 64))), unit(rng.normal(size=(900, 64)))
     cuda = torch.device("cuda")
-    parts = list(top_k(Pool(queries, cuda), torch.from_numpy(base).to(cuda), 5, backend="torch"))
+    parts = list(top_k(Blocks(queries, cuda), torch.from_numpy(base).to(cuda), 5, backend="torch"))
     np.testing.assert_array_equal(torch.cat([p[2] for p in parts]).cpu(), brute_force(queries, base, 5)[1])

@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from skal._core import restricted as core
-from skal._core.blocks import Pool
-from skal._core.kmeans import kmeans_plus_plus, lloyd
+from skal._core.blocks import Blocks
+from skal._core.kmeans import lloyd
+from skal._core.restricted import _run as run
+from skal._core.restricted._descent import Descent, rank_within, touch_each_cluster_once
+from skal._core.restricted._moves import MoveCosts, best_moves
+from skal._core.restricted._neighborhoods import Surroundings
+from skal._core.seeding import kmeans_plus_plus
 
 CPU = torch.device("cpu")
 
@@ -20,7 +25,7 @@ def groups(rng, n=6000, d=48, n_groups=60, spread=0.7):
 
 def cluster(X, k, seed=0, max_iter=None, **options):
     max_iter = core.enough_passes(len(X), k) if max_iter is None else max_iter
-    pool = Pool(X, CPU, tile_rows=2048, normalize=True)
+    pool = Blocks(X, CPU, tile_rows=2048, normalize=True)
     sketch = core.sketch_pool(pool)
     rng = np.random.default_rng(seed)
     return core.restricted_kmeans(pool, sketch, k, rng, max_iter=max_iter, min_improvement=1e-4, **options)
@@ -30,11 +35,11 @@ def cluster(X, k, seed=0, max_iter=None, **options):
 @pytest.mark.parametrize("spread", [0.1, 0.7, 3.0])
 def test_inertia_is_as_low_as_lloyds(k, spread, rng):
     X = groups(rng, spread=spread)
-    pool = Pool(X, CPU, normalize=True)
+    pool = Blocks(X, CPU, normalize=True)
     ours, lloyds = [], []
     for seed in range(3):
         ours.append(cluster(X, k, seed).partition.inertia)
-        first = pool.rows(kmeans_plus_plus(pool, k, np.random.default_rng(seed)))
+        first = pool.take(kmeans_plus_plus(pool, k, np.random.default_rng(seed)))
         lloyds.append(lloyd(pool, first, max_iter=100, max_sq_shift=0.0).partition.inertia)
     assert np.median(ours) <= 1.01 * np.median(lloyds)
 
@@ -44,7 +49,7 @@ def test_inertia_is_as_low_as_lloyds(k, spread, rng):
 def test_inertia_is_as_low_as_lloyds_in_few_dimensions_too(d, k, rng):
     X = rng.normal(size=(6000, d)).astype(np.float32)
     X[0] *= 1e4  # an outlier must not decide what counts as rounding for the others
-    pool = Pool(X, CPU, tile_rows=2048)
+    pool = Blocks(X, CPU, tile_rows=2048)
     ours = core.restricted_kmeans(
         pool,
         core.sketch_pool(pool),
@@ -53,15 +58,15 @@ def test_inertia_is_as_low_as_lloyds_in_few_dimensions_too(d, k, rng):
         max_iter=core.enough_passes(6000, k),
         min_improvement=1e-4,
     )
-    first = pool.rows(kmeans_plus_plus(pool, k, np.random.default_rng(0)))
+    first = pool.take(kmeans_plus_plus(pool, k, np.random.default_rng(0)))
     lloyds = lloyd(pool, first, max_iter=20, max_sq_shift=0.0)  # as many passes as the sampler gives it
     assert ours.partition.inertia <= 1.01 * lloyds.partition.inertia
 
 
 def test_rows_find_their_center_where_few_directions_tell_little(rng):
     X = groups(rng, n=12_000, d=256, n_groups=600, spread=1.2)
-    pool = Pool(X, CPU, normalize=True)
-    first = pool.rows(rng.choice(len(X), size=600, replace=False))
+    pool = Blocks(X, CPU, normalize=True)
+    first = pool.take(rng.choice(len(X), size=600, replace=False))
     lloyds = lloyd(pool, first, max_iter=5, max_sq_shift=0.0)
     assert cluster(X, 600).partition.inertia <= 1.02 * lloyds.partition.inertia
 
@@ -89,17 +94,18 @@ def test_the_result_is_what_it_says(rng):
 
 
 def descend(pool, labels, k=20):
-    means = torch.stack([pool.rows(np.flatnonzero(labels == c)).mean(dim=0) for c in range(k)])
-    return core._Descent(pool, labels, k, core._Surroundings(means))
+    means = torch.stack([pool.take(np.flatnonzero(labels == c)).mean(dim=0) for c in range(k)])
+    return Descent(pool, labels, k, Surroundings(means))
 
 
 def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     X = groups(rng, n=400, d=12)
-    pool = Pool(X, CPU)
+    pool = Blocks(X, CPU)
     labels = torch.from_numpy(rng.integers(20, size=400))
     descent = descend(pool, labels)
     descent._sort_by_group()
-    target, gain, _ = descent._best_moves(hartigan=True)
+    costs = MoveCosts.of(descent.centers, descent.clusters.counts, descent.surroundings.near, hartigan=True)
+    target, gain, _ = pool.map_gather(best_moves, costs, [labels, descent.groups, descent.order])
 
     def inertia(labels):
         return sum(
@@ -122,20 +128,20 @@ def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
 def test_moves_that_would_raise_the_inertia_are_not_made(rng):
     X = groups(rng, n=400, d=12)
     labels = torch.from_numpy(rng.integers(20, size=400))
-    descent = descend(Pool(X, CPU), labels)
+    descent = descend(Blocks(X, CPU), labels)
     for _ in range(3):
         descent.run(4, True, 0.0, 0, lambda n, inertia: None)
-    settled, before = labels.clone(), descent.inertia
+    settled, before = descent.labels.clone(), descent.inertia
     elsewhere = (settled + 1) % 20
     assert not descent._try_move(torch.arange(0, 400, 2), elsewhere)
-    assert torch.equal(labels, settled)
+    assert torch.equal(descent.labels, settled)
     assert descent.inertia == before
 
 
 def test_tiles_of_the_sketch_change_nothing(monkeypatch, rng):
     X = groups(rng)
     whole = cluster(X, 200).partition.labels
-    monkeypatch.setattr(core, "_TILE_ELEMENTS", 1 << 12)
+    monkeypatch.setattr(run, "_TILE_ELEMENTS", 1 << 12)
     tiled = cluster(X, 200).partition
     assert bool((whole == tiled.labels).float().mean() > 0.99)
 
@@ -143,9 +149,9 @@ def test_tiles_of_the_sketch_change_nothing(monkeypatch, rng):
 def test_ranks_and_disjoint_moves(rng):
     keys = torch.from_numpy(rng.integers(5, size=60))
     expected = [int((keys[:position] == keys[position]).sum()) for position in range(60)]
-    assert core._rank_within(keys).tolist() == expected
+    assert rank_within(keys).tolist() == expected
     source, goal = (torch.from_numpy(rng.integers(15, size=60)) for _ in range(2))
-    chosen = core._touch_each_cluster_once(source, goal, 15)
+    chosen = touch_each_cluster_once(source, goal, 15)
     touched = [*source[chosen].tolist(), *goal[chosen & (source != goal)].tolist()]
     assert len(touched) == len(set(touched))
     assert bool(chosen[0])
@@ -185,13 +191,13 @@ def test_pools_with_few_distinct_rows(kind, k, rng):
 
 def test_a_random_start_is_rows_of_the_pool_and_another_than_k_means_plus_plus(rng):
     X = groups(rng, n=500)
-    pool = Pool(X, CPU, normalize=True)
+    pool = Blocks(X, CPU, normalize=True)
     sketch = core.sketch_pool(pool)
-    small = Pool(sketch.coordinates, CPU)
-    drawn = core._first_centers(small, sketch.axes, 100, "random", np.random.default_rng(0))
+    small = sketch.coordinates
+    drawn = run.first_centers(small, sketch.axes, 100, "random", np.random.default_rng(0))
     rows = np.random.default_rng(0).choice(500, size=100, replace=False)
-    assert torch.equal(drawn, sketch.coordinates[torch.from_numpy(rows)])
-    spread = core._first_centers(small, sketch.axes, 100, "k-means++", np.random.default_rng(0))
+    assert torch.equal(drawn, small.take(rows))
+    spread = run.first_centers(small, sketch.axes, 100, "k-means++", np.random.default_rng(0))
     assert not torch.equal(drawn, spread)
 
 
@@ -207,7 +213,7 @@ def test_given_centers_are_where_it_starts(rng):
 def test_the_same_inertia_on_a_gpu_and_twice_the_same_bits(rng):
     X = groups(rng)
     cuda = torch.device("cuda")
-    pool = Pool(X, cuda, tile_rows=2048, normalize=True)
+    pool = Blocks(X, cuda, tile_rows=2048, normalize=True)
     sketch = core.sketch_pool(pool)
     runs = [
         core.restricted_kmeans(pool, sketch, 300, np.random.default_rng(0), max_iter=20, min_improvement=1e-4)

@@ -49,7 +49,7 @@ def test_each_score_is_that_of_the_parts_run_by_hand(curve, digits):
         for budget in (10, 20):
             for seed in range(2):
                 picks = clone(sampler).set_params(budget=budget, random_state=seed).fit_select(X, y)
-                probe = LinearProbe(random_state=seed).fit(X[picks], y[picks], X_unlabeled=X)
+                probe = LinearProbe(random_state=seed).fit(X[picks], y[picks], X_pool=X)
                 assert curve.scores(name, budget, "LIN")[seed] == probe.score(X_test, y_test)
                 nearest = CosineKNNClassifier().fit(X[picks], y[picks])
                 assert curve.scores(name, budget, "NN")[seed] == nearest.score(X_test, y_test)
@@ -97,7 +97,7 @@ def test_a_training_seed_leaves_the_selections_alone(curve, digits):
         np.testing.assert_array_equal(run.selected_indices, by_seed[run.sampler, run.seed].selected_indices)
         assert (run.training_seed, by_seed[run.sampler, run.seed].training_seed) == (7, run.seed)
         picks = run.selected_indices
-        alone = clone(probe).set_params(random_state=7).fit(X[picks], y[picks], X_unlabeled=X)
+        alone = clone(probe).set_params(random_state=7).fit(X[picks], y[picks], X_pool=X)
         assert run.scores["LIN"] == alone.score(X_test, y_test)
 
 
@@ -117,9 +117,9 @@ def test_the_probes_of_a_budget_are_one_training(digits, monkeypatch):
 class OwnFitProbe(LinearProbe):
     n_fits = 0
 
-    def fit(self, X, y, sample_weight=None, *, X_unlabeled=None):
+    def fit(self, X, y, sample_weight=None, *, X_pool=None):
         OwnFitProbe.n_fits += 1
-        return super().fit(X, y, sample_weight, X_unlabeled=X_unlabeled)
+        return super().fit(X, y, sample_weight, X_pool=X_pool)
 
 
 def test_a_probe_with_a_fit_of_its_own_is_not_stacked(blobs):

@@ -8,10 +8,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import normalize
 
 from skal import LowBudgetClassifier
-from skal._core import restricted as restricted_module
+from skal._core.restricted import _run as restricted_module
 from skal.classifiers import CosineKNNClassifier
+from skal.pool import _view as view_module
 from skal.samplers import KMeansSampler
-from skal.samplers import _kmeans as kmeans_module
 
 
 def test_the_picks_are_the_members_nearest_their_centroids(digits):
@@ -66,10 +66,18 @@ def test_integers_keep_every_digit_under_an_offset(rng):
     assert far.inertia_ == near.inertia_
 
 
-@pytest.mark.parametrize("scale", [1e25, 1e-25])
-def test_a_scale_that_float32_cannot_square_is_refused(scale, rng):
-    with pytest.raises(ValueError, match="multiply X by a constant"):
-        KMeansSampler(metric="euclidean").fit(scale * rng.normal(size=(50, 3)))
+@pytest.mark.parametrize("exponent", [-900, -83, 83, 500])
+@pytest.mark.parametrize("algorithm", ["lloyd", "restricted"])
+def test_a_scale_that_float32_cannot_square_changes_no_pick(exponent, algorithm, rng):
+    X = rng.normal(size=(200, 16)) + 3
+    plain, scaled = (
+        KMeansSampler(70, metric="euclidean", algorithm=algorithm, random_state=0).fit(rows)
+        for rows in (X, X * 2.0**exponent)
+    )
+    np.testing.assert_array_equal(plain.selected_indices_, scaled.selected_indices_)
+    np.testing.assert_allclose(scaled.cluster_centers_ * 2.0**-exponent, plain.cluster_centers_, rtol=1e-5)
+    if abs(exponent) < 500:  # beyond, its square is no float64
+        assert scaled.inertia_ == pytest.approx(plain.inertia_ * 2.0 ** (2 * exponent), rel=1e-5)
 
 
 def test_one_pick_in_each_group(blobs):
@@ -223,8 +231,8 @@ def test_restricted_picks_are_the_same_under_any_memory_budget(tmp_path, rng, mo
 
 def test_the_projection_is_paid_for_once_over_budgets(monkeypatch, rng):
     X, n_sketches = rng.normal(size=(9000, 12)).astype(np.float32), []
-    original = kmeans_module.sketch_pool
-    monkeypatch.setattr(kmeans_module, "sketch_pool", lambda pool: n_sketches.append(1) or original(pool))
+    original = view_module.sketch_pool
+    monkeypatch.setattr(view_module, "sketch_pool", lambda pool: n_sketches.append(1) or original(pool))
     search = GridSearchCV(
         LowBudgetClassifier(KMeansSampler(algorithm="restricted"), CosineKNNClassifier(), random_state=0),
         {"sampler__budget": [70, 90, 110]},

@@ -118,7 +118,7 @@ def test_a_classifier_that_can_use_the_pool_gets_it(blobs):
     X, y = blobs
     standardised = LinearProbe(random_state=0)
     sampler = MarginSampler(5, classifier=standardised, random_state=0).fit(X, y, labeled_indices=range(15))
-    by_hand = LinearProbe(random_state=0).fit(X[:15], y[:15], X_unlabeled=X)
+    by_hand = LinearProbe(random_state=0).fit(X[:15], y[:15], X_pool=X)
     np.testing.assert_array_equal(sampler.classifier_.coef_, by_hand.coef_)
     assert not hasattr(standardised, "coef_")
 

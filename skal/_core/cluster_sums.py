@@ -1,0 +1,63 @@
+"""Sums and counts of rows by cluster."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["ClusterSums"]
+
+
+class ClusterSums:
+    """Sums and counts of rows by cluster, in an order of addition that never varies.
+
+    Sums are float64; unless `precise`, about k rows at a time are added in float32 first.
+    """
+
+    def __init__(self, n_clusters: int, n_features: int, device: torch.device, *, precise: bool = False) -> None:
+        self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
+        self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
+        self._partial = self.sums if precise else torch.zeros_like(self.sums, dtype=torch.float32)
+        self._n_partial = 0
+
+    def copy(self) -> ClusterSums:
+        """A precise copy, to try moves on."""
+        self.flush()
+        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True)
+        copied.sums += self.sums
+        copied.counts += self.counts
+        return copied
+
+    def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
+        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
+        if len(labels) == 0:
+            return
+        counts = torch.bincount(labels, minlength=len(self.counts))
+        self.counts += sign * counts
+        rows = rows.to(self._partial.dtype)
+        if rows.device.type == "cpu":
+            self._partial.index_add_(0, labels, rows, alpha=sign)
+        else:  # atomics would add in a random order
+            order = torch.argsort(labels, stable=True)
+            present = counts > 0
+            segment_sums = torch.segment_reduce(rows[order], "sum", lengths=counts[present], axis=0)
+            self._partial[present] += sign * segment_sums
+        self._n_partial += len(rows)
+        if self._n_partial >= len(self.counts):
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring `sums` up to date."""
+        self._n_partial = 0
+        if self._partial is not self.sums:
+            self.sums += self._partial
+            self._partial.zero_()
+
+    def means(self, where_empty: Tensor) -> Tensor:
+        """Mean of each cluster, float32 of shape (k, d); a row of `where_empty` for an empty one."""
+        means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
+        return torch.where((self.counts > 0)[:, None], means, where_empty)
+
+    def between(self) -> float:
+        """``Σ ‖sum‖² / count``: what the squared norms of the rows are more than the inertia."""
+        return float((self.sums.square().sum(dim=1) / self.counts.clamp(min=1)).sum())

@@ -1,0 +1,140 @@
+"""Labels of a pool, lowered in inertia pass by pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Blocks
+from skal._core.distances import half_sq_norms, nearest_center
+from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
+from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
+
+__all__ = ["Descent", "OnIteration"]
+
+_PASSES_BETWEEN_REGROUPINGS = 5
+_SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
+_ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
+
+OnIteration = Callable[[int, float], object]
+
+
+class Descent:
+    """Labels, sums and centers of a clustering, and the passes that lower its inertia."""
+
+    def __init__(
+        self, pool: Blocks, labels: Tensor, n_clusters: int, surroundings: Surroundings, n_looked_up: int = 0
+    ) -> None:
+        self.pool = pool
+        self.labels = labels.clone()
+        self.surroundings = surroundings
+        self.n_looked_up = n_looked_up
+        self.clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
+        self.centers = self.clusters.means(
+            torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
+        )
+        self.half_sq_norms = pool.half_sq_norms()
+        self.total_sq_norm = 2.0 * float(self.half_sq_norms.sum(dtype=torch.float64))
+        self.inertia = self.total_sq_norm - self.clusters.between()
+
+    def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
+        """Make up to `n_passes` passes; return how many there have been in all."""
+        self._sort_by_group()
+        for step in range(n_passes):
+            if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS:
+                self.surroundings.renew(self.centers)
+                self._sort_by_group()
+            before = self.inertia
+            costs = MoveCosts.of(self.centers, self.clusters.counts, self.surroundings.near, hartigan)
+            target, gain, cost = self.pool.map_gather(best_moves, costs, [self.labels, self.groups, self.order])
+            filling_idx = self._fill_empty(cost)
+            gain[filling_idx] = 0.0
+            if step == 0:
+                gain[self._look_up_costliest(cost)] = 0.0
+            self._move(target, gain, hartigan)
+            are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
+            self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
+            n_done += 1
+            on_iteration(n_done, self.inertia)
+            if before - self.inertia <= min_improvement * before:
+                break
+        return n_done
+
+    def _sort_by_group(self) -> None:
+        self.groups, self.order = self.pool.map_gather(
+            sort_by_group, self.surroundings.near.group_of_center, [self.labels]
+        )
+
+    def _fill_empty(self, cost: Tensor) -> Tensor:
+        """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows."""
+        empty = (self.clusters.counts == 0).nonzero().flatten()
+        if len(empty) == 0:
+            return empty
+        is_spare = (self.clusters.counts[self.labels] > 1) & (cost > _ROUNDING * self.half_sq_norms)
+        row_idx = is_spare.nonzero().flatten()
+        row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
+        row_idx = row_idx[rank_within(self.labels[row_idx]) == 0][: len(empty)]
+        target = self.labels.clone()
+        target[row_idx] = empty[: len(row_idx)]
+        return row_idx if self._try_move(row_idx, target) else row_idx[:0]
+
+    def _look_up_costliest(self, cost: Tensor) -> Tensor:
+        """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
+        costliest = cost.topk(self.n_looked_up).indices.sort().values
+        half_norms = torch.where(self.clusters.counts > 0, half_sq_norms(self.centers), torch.inf)
+        target = self.labels.clone()
+        for part in costliest.split(ROWS_AT_ONCE[cost.device.type]):
+            target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)
+        moved = costliest[target[costliest] != self.labels[costliest]]
+        if not self._try_move(moved, target):
+            return moved[:0]
+        self._sort_by_group()
+        return moved
+
+    def _move(self, target: Tensor, gain: Tensor, hartigan: bool) -> None:
+        """Apply the moves that gain; of Hartigan's as many as do not spoil one another."""
+        row_idx = (gain > _ROUNDING * self.half_sq_norms).nonzero().flatten()
+        if hartigan:
+            row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
+            most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
+            source, goal = self.labels[row_idx], target[row_idx]
+            spread = row_idx[(rank_within(source) < most[source]) & (rank_within(goal) < most[goal])]
+            if self._try_move(spread, target):
+                return
+            row_idx = row_idx[touch_each_cluster_once(source, goal, len(self.centers))]
+        self._try_move(row_idx, target)
+
+    def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
+        """Move rows to their targets if that lowers the inertia, counted in float64."""
+        moved = self.clusters.copy()
+        for part in row_idx.split(ROWS_AT_ONCE[row_idx.device.type]):
+            rows = self.pool.take(part.cpu())
+            moved.add(rows, self.labels[part], sign=-1)
+            moved.add(rows, target[part])
+        moved.flush()
+        inertia = self.total_sq_norm - moved.between()
+        if inertia > self.inertia:
+            return False
+        self.clusters, self.inertia = moved, inertia
+        self.centers = moved.means(self.centers)
+        self.labels[row_idx] = target[row_idx]
+        return True
+
+
+def rank_within(keys: Tensor) -> Tensor:
+    """How many earlier entries have the same key, shape (m,)."""
+    order = torch.argsort(keys, stable=True)
+    ordered = keys[order]
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(keys), device=keys.device) - torch.searchsorted(ordered, ordered)
+    return rank
+
+
+def touch_each_cluster_once(source: Tensor, goal: Tensor, n_clusters: int) -> Tensor:
+    """Which moves are the first to touch both their clusters; such moves gain exactly what each gains alone."""
+    turn = torch.arange(len(source), device=source.device)
+    first = torch.full((n_clusters,), len(source), dtype=torch.int64, device=source.device)
+    first = first.scatter_reduce(0, source, turn, "amin").scatter_reduce(0, goal, turn, "amin")
+    return (first[source] == turn) & (first[goal] == turn)

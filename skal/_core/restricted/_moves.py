@@ -1,0 +1,117 @@
+"""One pass of the descent over a block: sums by cluster, rows sorted by group, and the best move of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Block
+from skal._core.cluster_sums import ClusterSums
+from skal._core.distances import half_sq_norms
+from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
+
+__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "pieces", "sort_by_group", "sum_by_cluster"]
+
+
+@dataclass(frozen=True)
+class MoveCosts:
+    """What it costs a row to be in each cluster.
+
+    A row of cluster a costs ``wₐ‖x − cₐ‖²`` where it is and ``w‖x − c‖²`` elsewhere: both weights are 1 for
+    Lloyd; for Hartigan ``n/(n − 1)`` at home and ``n/(n + 1)`` elsewhere, which counts how the two centers
+    follow. An empty cluster costs infinity: all rows would want to go there.
+    """
+
+    near: Neighborhoods
+    hartigan: bool
+    away: Tensor  # (k,)
+    home: Tensor  # (k,)
+    weighted_centers: Tensor  # (k, d)
+    weighted_half_norms: Tensor  # (k,)
+
+    @classmethod
+    def of(cls, centers: Tensor, cluster_sizes: Tensor, near: Neighborhoods, hartigan: bool) -> MoveCosts:
+        """Weigh the centers."""
+        counts = cluster_sizes.to(centers.dtype)
+        one = torch.ones_like(counts)
+        away = counts / (counts + 1) if hartigan else one
+        home = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0) if hartigan else one
+        half_norms = torch.where(counts > 0, away * half_sq_norms(centers), torch.inf)
+        return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
+
+
+def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, Tensor, Tensor]:
+    """Find for each row the best other cluster nearby, half the fall of the inertia if it moved there, and its cost.
+
+    `per_row` holds the labels, and the groups and the order that `sort_by_group` gave.
+    """
+    labels, groups, order = per_row
+    target, gain = torch.empty_like(labels), costs.away.new_empty(block.n_rows)
+    cost_now = torch.empty_like(gain)
+    n_groups = len(costs.near.candidates)
+    for tile in block.tiles():
+        tile_order = order[tile.slice]
+        sizes = torch.bincount(groups[tile.slice], minlength=n_groups).tolist()
+        row_idx = tile_order + tile.start
+        label, half_norms = labels[row_idx], tile.half_sq_norms[tile_order]
+        goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
+        stop = 0
+        for candidates, members in zip(costs.near.candidates, tile_order.split(sizes), strict=True):
+            if len(members) == 0:
+                continue
+            centers, group_half_norms = costs.weighted_centers[candidates].T, costs.weighted_half_norms[candidates]
+            group_away = costs.away[candidates]
+            for positions in members.split(ROWS_AT_ONCE[block.device.type]):
+                piece = slice(stop, stop := stop + len(positions))
+                cost = torch.addmm(group_half_norms, tile.rows[positions], centers, alpha=-1)
+                if costs.hartigan:
+                    cost.addr_(half_norms[piece], group_away)
+                here = torch.searchsorted(candidates, label[piece])[:, None]
+                stay[piece] = cost.gather(1, here).squeeze(1)
+                leave[piece], place = cost.scatter_(1, here, torch.inf).min(dim=1)
+                goal[piece] = candidates[place]
+        if not costs.hartigan:
+            stay += half_norms
+            leave += half_norms
+        stay = stay.clamp_(min=0).div_(costs.away[label].clamp(min=0.5)).mul_(costs.home[label])
+        target[row_idx] = goal
+        gain[row_idx] = stay - leave
+        cost_now[row_idx] = stay
+    return target, gain, cost_now
+
+
+def sort_by_group(block: Block, per_row: tuple[Tensor, ...], group_of_center: Tensor) -> tuple[Tensor, Tensor]:
+    """Group of each row's cluster, and in each tile the positions of its rows ordered by group; both (m,) int64."""
+    (labels,) = per_row
+    groups = group_of_center[labels]
+    order = torch.cat([torch.argsort(groups[where], stable=True) for where in block.slices()])
+    return groups, order
+
+
+def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> ClusterSums:
+    """Add up the rows of a block by their labels."""
+    (labels,) = per_row
+    sums = ClusterSums(n_clusters, block.n_features, block.device)
+    for positions, rows in pieces(block):
+        sums.add(rows, labels[positions])
+    sums.flush()
+    return sums
+
+
+def add_cluster_sums(first: ClusterSums, second: ClusterSums) -> ClusterSums:
+    """Merge the sums of two blocks."""
+    first.sums += second.sums
+    first.counts += second.counts
+    return first
+
+
+def pieces(block: Block) -> Iterator[tuple[slice, Tensor]]:
+    """Yield a block in pieces that stay in cache: which of its rows, and the rows."""
+    for tile in block.tiles():
+        start = tile.start
+        for rows in tile.rows.split(ROWS_AT_ONCE[tile.rows.device.type]):
+            yield slice(start, start + len(rows)), rows
+            start += len(rows)

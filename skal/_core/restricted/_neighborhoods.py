@@ -1,0 +1,126 @@
+"""Which centers the rows of which centers are compared with: groups of centers, and the centers around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Block, Blocks
+from skal._core.cluster_sums import ClusterSums
+from skal._core.distances import half_sq_norms, nearest_center
+from skal._core.kmeans import lloyd
+
+__all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
+
+ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
+
+_CENTERS_IN_A_GROUP = 48
+_NEIGHBORS_OF_A_CENTER = 24
+_GROUPS_SEARCHED_FOR_NEIGHBORS = 12
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """Which centers the rows of which centers are compared with."""
+
+    group_of_center: Tensor  # (k,) int64
+    candidates: list[Tensor]  # of each group: its own centers and those near them, ascending
+
+
+def make_neighborhoods(centers: Tensor) -> Neighborhoods:
+    half_norms = half_sq_norms(centers)
+    members = _group_centers(centers)
+    group_of_center = torch.empty(len(centers), dtype=torch.int64, device=centers.device)
+    for group, positions in enumerate(members):
+        group_of_center[positions] = group
+    group_centers = torch.stack([centers[positions].mean(dim=0) for positions in members])
+    to_groups = torch.addmm(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
+    n_near = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
+    near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
+    candidates = []
+    for positions, near in zip(members, near_groups, strict=True):
+        around = torch.cat([members[other] for other in near])
+        score = torch.addmm(half_norms[around], centers[positions], centers[around].T, alpha=-1)
+        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
+        candidates.append(torch.cat([positions, around[nearest].flatten()]).unique())
+    return Neighborhoods(group_of_center, candidates)
+
+
+def _group_centers(centers: Tensor) -> list[Tensor]:
+    """Positions of the centers of each group: by Lloyd's iterations, and what is too large for that by halves."""
+    k = len(centers)
+    n_groups = max(1, round(k / _CENTERS_IN_A_GROUP))
+    center_pool = Blocks(centers, centers.device)
+    evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
+    labels = lloyd(center_pool, center_pool.take(evenly), max_iter=4, max_sq_shift=0.0).partition.labels
+    groups = [positions for positions in rows_by_group(labels, n_groups) if len(positions)]
+    return [half for positions in groups for half in _halve_until(centers, positions, 2 * _CENTERS_IN_A_GROUP)]
+
+
+def _halve_until(centers: Tensor, positions: Tensor, most: int) -> list[Tensor]:
+    """Parts of at most that many, split at the median of the direction in which the centers spread."""
+    if len(positions) <= most:
+        return [positions]
+    centered = centers[positions] - centers[positions].mean(dim=0)
+    direction = centered[centered.square().sum(dim=1).argmax()]
+    order = torch.argsort(centered @ (centered.T @ (centered @ direction)), stable=True)
+    low, high = order[: len(order) // 2].sort().values, order[len(order) // 2 :].sort().values
+    return [*_halve_until(centers, positions[low], most), *_halve_until(centers, positions[high], most)]
+
+
+def rows_by_group(groups: Tensor, n_groups: int) -> list[Tensor]:
+    """Positions in `groups` (m,) of each group, ascending."""
+    order = torch.argsort(groups, stable=True)
+    return list(order.split(torch.bincount(groups, minlength=n_groups).tolist()))
+
+
+class Surroundings:
+    """Neighborhoods that outlive the change from one space to another, and their age in passes."""
+
+    def __init__(self, centers: Tensor) -> None:
+        self.renew(centers)
+
+    def renew(self, centers: Tensor) -> None:
+        self.near = make_neighborhoods(centers)
+        self.age = 0
+
+
+@dataclass(frozen=True)
+class GroupMeans:
+    """What a row needs to find its center by way of the nearest group."""
+
+    near: Neighborhoods
+    centers: Tensor  # (k, d)
+    half_norms: Tensor  # (k,)
+    group_centers: Tensor  # (n_groups, d)
+    group_half_norms: Tensor  # (n_groups,)
+
+
+def group_means(centers: Tensor, near: Neighborhoods) -> GroupMeans:
+    """Compute the mean of the centers of each group."""
+    n_groups, n_features = len(near.candidates), centers.shape[1]
+    sums = ClusterSums(n_groups, n_features, centers.device, precise=True)
+    sums.add(centers, near.group_of_center)
+    group_centers = sums.means(torch.zeros((n_groups, n_features), device=centers.device))
+    return GroupMeans(near, centers, half_sq_norms(centers), group_centers, half_sq_norms(group_centers))
+
+
+def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMeans) -> tuple[Tensor]:
+    """Find for each row of a block the nearest center among those around the nearest group, shape (m,) int64."""
+    labels = torch.empty(block.n_rows, dtype=torch.int64, device=block.device)
+    at_once = ROWS_AT_ONCE[block.device.type]
+    for tile in block.tiles():
+        nearest = [
+            nearest_center(rows, means.group_centers, means.group_half_norms) for rows in tile.rows.split(at_once)
+        ]
+        groups = torch.cat([group for group, _ in nearest])
+        for candidates, members in zip(
+            means.near.candidates, rows_by_group(groups, len(means.group_centers)), strict=True
+        ):
+            for positions in members.split(at_once) if len(members) else ():
+                local, _ = nearest_center(tile.rows[positions], means.centers[candidates], means.half_norms[candidates])
+                labels[tile.start + positions] = candidates[local]
+    return (labels,)

@@ -1,0 +1,146 @@
+"""The phases of the algorithm: seeds on a sample, passes on a few principal coordinates, passes on all features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Block, Blocks, power_of_two_below
+from skal._core.distances import row_sq_dist
+from skal._core.kmeans import KMeansResult, Partition, lloyd
+from skal._core.projection import PrincipalAxes, principal_axes, project
+from skal._core.restricted._descent import Descent, OnIteration
+from skal._core.restricted._moves import pieces
+from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups, group_means
+from skal._core.seeding import kmeans_plus_plus
+
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
+
+_SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
+_STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
+_ROWS_TO_CHOOSE_A_START = 100
+_LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
+_TILE_ELEMENTS = 1 << 25
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A pool on its leading principal directions."""
+
+    axes: PrincipalAxes
+    coordinates: Blocks  # (n, n_components) float32
+
+    @property
+    def n_bytes(self) -> int:
+        return 4 * self.coordinates.n_rows * self.coordinates.n_features
+
+
+def sketch_pool(pool: Blocks) -> Sketch:
+    """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
+    n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
+    axes = principal_axes(pool, n_components)
+    return Sketch(axes, pool.cached(project, axes, tile_rows_of(n_components)))
+
+
+def enough_passes(n_rows: int, n_clusters: int) -> int:
+    """Eight passes for clusters of up to 25 rows, eleven for 50, eleven more for each factor of ten above."""
+    return round(max(8, 11 * (math.log10(n_rows / n_clusters) - 0.7)))
+
+
+def tile_rows_of(n_features: int) -> int:
+    """Rows a tile: many, so that the rows of a group lie together in few products; a power of two."""
+    return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
+
+
+def restricted_kmeans(
+    pool: Blocks,
+    sketch: Sketch,
+    n_clusters: int,
+    rng: np.random.Generator,
+    *,
+    init: str | Tensor = "k-means++",
+    max_iter: int,
+    min_improvement: float,
+    on_iteration: OnIteration = lambda iteration, inertia: None,
+) -> KMeansResult:
+    """Cluster a pool into many clusters.
+
+    Parameters
+    ----------
+    pool : Blocks of shape (n, d)
+        With `tile_rows_of` rows a tile.
+    sketch : Sketch
+        Of the same pool.
+    n_clusters : int
+    rng : numpy.random.Generator
+    init : "k-means++", "random" or Tensor of shape (n_clusters, d)
+    max_iter : int
+        Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's; the last sixth
+        in all dimensions, or half the share of the variance that the sketch leaves out if that is more.
+        Where the sketch leaves out much, groups of centers mislead some rows: in the first pass of each
+        phase the costliest rows, half the square of that share, are compared with all centers.
+    min_improvement : float
+        A phase ends with a pass that lowers its inertia by less than this fraction.
+    on_iteration : callable of (pass, inertia after it in the space it works in)
+
+    Returns
+    -------
+    KMeansResult
+        Centers are the means of their rows, that of an empty cluster a copy of the largest cluster's;
+        a row's label need not be the nearest of all centers.
+        Memory beside pool and sketch: 60 bytes a row and five arrays of n_clusters × d.
+    """
+    small = sketch.coordinates
+    centers = first_centers(small, sketch.axes, n_clusters, init, rng)
+    surroundings = Surroundings(centers)
+    (labels,) = small.map_gather(assign_by_groups, group_means(centers, surroundings.near))
+    n_lloyd = max(1, max_iter // 6)
+    n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
+    n_done = 0
+    n_looked_up = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
+    for space, n_passes, hartigan in (
+        (small, min(n_lloyd, max_iter - 1), False),
+        (small, max(0, max_iter - n_lloyd - n_full), True),
+        (pool, n_full, True),
+    ):
+        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up)
+        n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
+        labels = descent.labels
+    counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
+    centers = torch.where((counts > 0)[:, None], descent.centers, descent.centers[counts.argmax()])
+    (sq_dist,) = pool.map_gather(measure, centers, [labels])
+    return KMeansResult(centers, Partition(labels, sq_dist, float(sq_dist.sum(dtype=torch.float64))), n_done)
+
+
+def first_centers(
+    small: Blocks, axes: PrincipalAxes, n_clusters: int, init: str | Tensor, rng: np.random.Generator
+) -> Tensor:
+    """Choose first centers on the sketch, by k-means++ on a sample of its rows."""
+    if isinstance(init, Tensor):
+        return (init - axes.mean) @ axes.directions
+    if init == "random":
+        return small.take(rng.choice(small.n_rows, size=n_clusters, replace=False))
+    at_least, per_center = _SEED_SAMPLE
+    n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
+    sample = small.take(rng.choice(small.n_rows, size=n_sampled, replace=False))
+    sample_pool = Blocks(sample, small.device)
+    if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
+        leading = Blocks(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
+        return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
+    sample_pool = Blocks(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
+    starts = (sample_pool.take(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
+    runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
+    return min(runs, key=lambda run: run.partition.inertia).centers
+
+
+def measure(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
+    """Exact squared distance of each row of a block to the center of its cluster, shape (m,)."""
+    (labels,) = per_row
+    sq_dist = torch.empty(block.n_rows, dtype=torch.float32, device=block.device)
+    for positions, rows in pieces(block):
+        sq_dist[positions] = row_sq_dist(rows, centers[labels[positions]])
+    return (sq_dist,)

@@ -1,0 +1,187 @@
+"""Rows of any array, prepared as floats on a device: normalised, shifted, checked, and kept as far as they fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["PreparedRows", "unit_rows"]
+
+_PIECE_ROWS = {"cpu": 2048, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
+_SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
+
+
+class PreparedRows:
+    """Rows of `X` in one float dtype on a device; the parameters are those of `Blocks`.
+
+    Rows are checked and their norms noted when they are read for the first time, from row 0 on.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        device: torch.device,
+        normalize: bool,
+        resident_bytes: int,
+        shift: Tensor | None,
+        factor: float,
+        dtype: torch.dtype,
+    ) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.n_rows, self.n_features = int(X.shape[0]), int(X.shape[1])
+        self._X = X
+        self._normalize = normalize
+        self._shift = shift
+        self._factor = factor
+        self._borrowed = self._borrow()
+        n_resident = 0
+        if self._borrowed is None:
+            bytes_per_row = max(1, self.n_features * dtype.itemsize)
+            n_resident = min(self.n_rows, resident_bytes // bytes_per_row)
+        self._resident = self._empty(n_resident)
+        self._n_prepared = 0
+        self._half_sq_norms = torch.empty(self.n_rows, dtype=dtype, device=device)
+        self._n_checked = 0
+
+    @property
+    def are_all_checked(self) -> bool:
+        return self._n_checked >= self.n_rows
+
+    def known_half_sq_norms(self, start: int, stop: int) -> Tensor:
+        """Half the squared norms of rows that have been read, shape (stop - start,)."""
+        return self._half_sq_norms[start:stop]
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """Return the rows ``start : stop``, shape (stop - start, d)."""
+        if self._borrowed is not None:
+            rows = self._borrowed[start:stop]
+            self._check(rows, start)
+            return rows
+        if start <= self._n_prepared <= stop:  # goes on where the resident rows end
+            n_more = min(stop, len(self._resident)) - self._n_prepared
+            if n_more > 0:
+                self._fill(self._resident[self._n_prepared : self._n_prepared + n_more], self._n_prepared)
+                self._n_prepared += n_more
+        if stop <= self._n_prepared:
+            return self._resident[start:stop]
+        rows = self._empty(stop - start)
+        n_known = max(0, self._n_prepared - start)
+        rows[:n_known] = self._resident[start : start + n_known]
+        self._fill(rows[n_known:], start + n_known)
+        return rows
+
+    def take(self, row_idx: np.ndarray) -> Tensor:
+        """Return the rows at `row_idx` (m,) int64, shape (m, d)."""
+        if self._borrowed is not None:
+            rows = self._borrowed[torch.from_numpy(row_idx).to(self.device)]
+        elif len(row_idx) and row_idx.max() < self._n_prepared:
+            return self._resident[torch.from_numpy(row_idx).to(self.device)]
+        else:
+            rows = self._prepare(self._read(row_idx))
+        if not self.are_all_checked:
+            self._refuse_bad(rows, row_idx)
+        return rows
+
+    def _fill(self, rows: Tensor, start: int) -> None:
+        for piece in rows.split(_PIECE_ROWS[self.device.type]):
+            piece.copy_(self._prepare(self._read(slice(start, start + len(piece)))))
+            self._check(piece, start)
+            start += len(piece)
+
+    def _check(self, rows: Tensor, start: int) -> None:
+        """Note the norms of rows read for the first time, and refuse those that have none."""
+        stop = start + len(rows)
+        if stop <= self._n_checked:
+            return
+        norms = torch.linalg.vector_norm(rows, dim=1)
+        if not bool(torch.isfinite(norms.sum())):
+            self._refuse_bad(rows, np.arange(start, stop))
+        self._half_sq_norms[start:stop] = norms.square_().mul_(0.5)
+        if start <= self._n_checked:
+            self._n_checked = stop
+
+    def _refuse_bad(self, rows: Tensor, row_idx: np.ndarray) -> None:
+        """Raise for the first row of the pool that is not finite, if one of these is not."""
+        if bool(torch.isfinite(rows).all()):
+            return
+        n_before = int(row_idx[~torch.isfinite(rows).all(dim=1).cpu().numpy()].min()) + 1
+        for start in range(0, n_before, _PIECE_ROWS[self.device.type]):
+            stop = min(start + _PIECE_ROWS[self.device.type], n_before)
+            raw = self._read(slice(start, stop))
+            prepared = self._prepare(raw)
+            bad = ~torch.isfinite(prepared).all(dim=1)
+            if bool(bad.any()):
+                first = int(bad.nonzero()[0])
+                raise ValueError(
+                    f"Input X contains {_what_is_wrong(raw[first], self.dtype)}: row {start + first} is the first "
+                    "such row. Leave those rows out, or embed their images again."
+                )
+
+    def _empty(self, n_rows: int) -> Tensor:
+        return torch.empty((n_rows, self.n_features), dtype=self.dtype, device=self.device)
+
+    def _borrow(self) -> Tensor | None:
+        """Use the caller's memory as it is where nothing would be changed on the way."""
+        if self._normalize or self._shift is not None or self._factor != 1.0:
+            return None
+        X = self._X
+        if isinstance(X, np.ndarray) and X.dtype == np.float32 and X.flags.c_contiguous and X.flags.writeable:
+            X = torch.from_numpy(np.asarray(X))
+        if not isinstance(X, Tensor) or X.device != self.device or X.dtype != self.dtype or not X.is_contiguous():
+            return None
+        borrowed: Tensor = X.detach()
+        return borrowed
+
+    def _read(self, where: Any) -> Tensor:
+        if isinstance(self._X, Tensor):
+            if isinstance(where, np.ndarray):
+                where = torch.from_numpy(where).to(self._X.device)
+            return self._X[where].detach().to(self.device).contiguous()
+        rows = np.ascontiguousarray(self._X[where])
+        if rows.dtype.kind not in "fiub" or rows.dtype.itemsize > 8:
+            rows = rows.astype(np.float64)
+        if not rows.flags.writeable or not rows.dtype.isnative:
+            rows = rows.astype(rows.dtype.newbyteorder("="))
+        tensor = torch.from_numpy(rows)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor
+
+    def _prepare(self, rows: Tensor) -> Tensor:
+        if not rows.is_floating_point() or rows.dtype.itemsize < 4:
+            rows = rows.to(self.dtype if self._shift is None else self._shift.dtype)
+        if self._normalize:
+            rows = unit_rows(rows)
+        if self._shift is not None:
+            rows = rows.to(self._shift.dtype) - self._shift
+        if self._factor != 1.0:
+            rows = rows * self._factor
+        return rows.to(self.dtype).contiguous()
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """L2-normalise each row of a float (m, d) tensor; zero rows stay zero."""
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    lowest, highest = _SAFE_NORMS
+    doubtful = ~((norms > lowest) & (norms < highest)).flatten()
+    if not bool(doubtful.any()):
+        return rows / norms
+    result = rows / norms
+    careful = rows[doubtful].to(torch.float64)
+    largest = careful.abs().amax(dim=1, keepdim=True) if careful.shape[1] else careful.new_ones(len(careful), 1)
+    careful = careful / torch.where(largest > 0, largest, 1.0)
+    careful_norms = torch.linalg.vector_norm(careful, dim=1, keepdim=True)
+    result[doubtful] = (careful / torch.where(careful_norms > 0, careful_norms, 1.0)).to(rows.dtype)
+    return result
+
+
+def _what_is_wrong(raw_row: Tensor, dtype: torch.dtype) -> str:
+    if bool(torch.isnan(raw_row).any()):
+        return "NaN"
+    if bool(torch.isinf(raw_row).any()):
+        return "infinity"
+    return f"infinity or a value too large for {str(dtype).removeprefix('torch.')}"

@@ -1,0 +1,97 @@
+"""First centers: k-means++ in few passes over the pool."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Block, Blocks
+from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
+
+__all__ = ["kmeans_plus_plus"]
+
+_MOST_DRAWS = 4096  # their mutual distances are kept as one square
+
+
+def kmeans_plus_plus(pool: Blocks, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `n_clusters` distinct rows, each with probability proportional to its squared distance to those before.
+
+    Exactly the distribution of k-means++ (Arthur and Vassilvitskii, 2007), in few passes: candidates
+    are drawn from the distances of the last pass, which bound today's from above, and each is kept with
+    probability today's / last. Where the pool has fewer distinct rows than `n_clusters`, the rest is
+    drawn uniformly.
+
+    Returns
+    -------
+    ndarray of shape (n_clusters,), int64
+        Row numbers in drawing order. About ``2·n·n_clusters·d`` operations in about
+        ``5 · log(n_clusters)`` passes.
+    """
+    chosen = [int(rng.integers(pool.n_rows))]
+    sq_dist = torch.full((pool.n_rows,), torch.inf, dtype=torch.float32, device=pool.device)
+    new = list(chosen)
+    while True:
+        sq_dist = _lower_to_nearest(pool, new, sq_dist)
+        sq_dist[torch.tensor(new, dtype=torch.int64, device=pool.device)] = 0.0
+        n_missing = n_clusters - len(chosen)
+        cumulative = sq_dist.double().cumsum(dim=0)
+        total = float(cumulative[-1])
+        if n_missing == 0 or total <= 0.0:
+            break
+        new = _accept_by_rejection(
+            pool, sq_dist, cumulative, total, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
+        )
+        chosen += new
+    if n_missing:
+        unchosen = np.setdiff1d(np.arange(pool.n_rows), chosen)
+        chosen += rng.choice(unchosen, size=n_missing, replace=False).tolist()
+    return np.array(chosen, dtype=np.int64)
+
+
+def _accept_by_rejection(
+    pool: Blocks,
+    sq_dist: Tensor,
+    cumulative: Tensor,
+    total: float,
+    n_missing: int,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    draws = torch.from_numpy(rng.random(n_draws) * total).to(pool.device)
+    drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
+    bound = sq_dist[drawn].double().cpu().numpy()
+    candidate_rows = pool.take(drawn.cpu())
+    between = pairwise_sq_dist(candidate_rows, candidate_rows).double().cpu().numpy()
+    keep_below = rng.random(n_draws) * bound
+    candidates = drawn.tolist()
+    today = bound.copy()
+    accepted: list[int] = []
+    seen: set[int] = set()
+    for position, candidate in enumerate(candidates):
+        if candidate not in seen and today[position] > 0 and keep_below[position] < today[position]:
+            accepted.append(candidate)
+            seen.add(candidate)
+            np.minimum(today, between[position], out=today)
+            if len(accepted) == n_missing:
+                break
+    return accepted
+
+
+def _lower_to_nearest(pool: Blocks, new: list[int], sq_dist: Tensor) -> Tensor:
+    """Return the smaller of `sq_dist` (n,) and the squared distance to the nearest of the rows `new`."""
+    if not new:
+        return sq_dist
+    (lowered,) = pool.map_gather(lower_to_nearest_block, pool.take(new), [sq_dist])
+    return lowered
+
+
+def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
+    """Do what `_lower_to_nearest` does for the rows of one block."""
+    (sq_dist,) = per_row
+    half_norms = half_sq_norms(centers)
+    lowered = torch.empty_like(sq_dist)
+    for tile in block.tiles():
+        _, score = nearest_center(tile.rows, centers, half_norms)
+        torch.minimum(sq_dist[tile.slice], to_sq_dist(score, tile.half_sq_norms), out=lowered[tile.slice])
+    return (lowered,)

@@ -1,0 +1,203 @@
+"""An opened pool: the rows that may be labelled, checked once, and what every pass over them learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+
+from skal._core.blocks import Blocks
+from skal._core.device import resolve_device
+from skal._validation import OpenedRows, check_pool, rows_of
+from skal.pool._frame import Frame, find_frame
+from skal.pool._view import PoolView
+
+__all__ = ["Pool", "open_pool"]
+
+METRICS = ("cosine", "euclidean")
+
+
+class Pool(OpenedRows):
+    """Open a pool of embeddings once, and pass it wherever X goes.
+
+    Every sampler opens a plain array by itself and forgets most of what it learned of it. Where one pool meets
+    several fits (rounds, seeds, samplers, budgets), open it: the fits then share the check of its values, the
+    prepared rows, the norms and the principal coordinates.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d), real
+        One embedding a row: an ndarray, a memmap, a torch tensor or a DataFrame. It is not copied, and must not
+        be changed while the pool is in use.
+    metric : {"cosine", "euclidean"}, default="cosine"
+        How functions see the pool that have no metric of their own. A sampler sees it by its own `metric`.
+    device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
+        Where such functions compute. A sampler has its own `device`.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, d).
+    dtype : dtype
+        Of X.
+    n_features_in_ : int
+        d.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, where X is a DataFrame whose columns are all strings.
+
+    Raises
+    ------
+    ValueError
+        If X is not a real two-dimensional array, or the metric or the device is not known. NaN and infinity are
+        found by the first pass over the rows, whoever makes it; the first such row is named.
+
+    Notes
+    -----
+    Opening reads nothing. Memory grows with use: for each metric and device that is asked for, as many float32
+    rows as fit scikit-learn's ``working_memory``, one float a row for the norms, and principal coordinates
+    (n × 128 float32 at the most) once K-means needs them. All of it goes with the pool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skal
+    >>> from skal.samplers import CoreSetSampler, KMeansSampler
+    >>> pool = skal.Pool(np.random.default_rng(0).normal(size=(500, 16)))
+    >>> pool
+    Pool(500 × 16 float64, metric='cosine')
+    >>> KMeansSampler(budget=5, random_state=0).fit(pool).selected_indices_.shape
+    (5,)
+    >>> CoreSetSampler(budget=5).fit(pool).selected_indices_.shape
+    (5,)
+    """
+
+    def __init__(self, X: Any, *, metric: str = "cosine", device: str | torch.device = "auto") -> None:
+        if metric not in METRICS:
+            raise ValueError(f"metric={metric!r} is not known; use one of {', '.join(METRICS)}.")
+        columns = _Columns()
+        self._open(X, check_pool(columns, X, reset=True), metric, device)
+        self.n_features_in_ = columns.n_features_in_
+        if hasattr(columns, "feature_names_in_"):
+            self.feature_names_in_ = columns.feature_names_in_
+
+    @classmethod
+    def _of_checked(cls, X: Any, rows: Any) -> Pool:
+        """Open rows that an estimator has checked for its own fit."""
+        pool = cls.__new__(cls)
+        pool._open(X, rows, "cosine", "auto")
+        return pool
+
+    def _open(self, X: Any, rows: Any, metric: str, device: str | torch.device) -> None:
+        self.source = X
+        self.rows = rows
+        self.metric = metric
+        self.device = device
+        self._views: dict[tuple[str, torch.device], PoolView] = {}
+        self._is_checked = False
+
+    @property
+    def X(self) -> Any:
+        """The rows as an ndarray or Tensor of shape (n, d); checked for NaN and infinity at the first look."""
+        self.check_finite()
+        return self.rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n_rows, n_features = self.rows.shape
+        return int(n_rows), int(n_features)
+
+    @property
+    def n_rows(self) -> int:
+        return self.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.rows.dtype
+
+    def view(self, metric: str | None = None, device: str | torch.device | None = None) -> PoolView:
+        """Return the pool as a metric sees it on a device; made once for each.
+
+        Parameters
+        ----------
+        metric : {"cosine", "euclidean"}, default=None
+            None means the pool's own.
+        device : str or torch.device, default=None
+            None means the pool's own.
+
+        Returns
+        -------
+        PoolView
+        """
+        metric = self.metric if metric is None else metric
+        where = resolve_device(self.device if device is None else device)
+        if (metric, where) not in self._views:
+            frame = find_frame(self.rows, metric, where)
+            self._views[metric, where] = PoolView(self.rows, frame, where)
+        return self._views[metric, where]
+
+    def blocks_in(self, frame: Frame, device: torch.device) -> Blocks:
+        """Return the rows prepared as another pool's were, or this one's own where the frames are the same."""
+        known = self._views.get((frame.metric, device))
+        if known is not None and _are_equal(known.frame, frame):
+            return known.blocks
+        return frame.blocks(self.rows, device)
+
+    def raw_blocks(self, device: torch.device, **options: Any) -> Blocks:
+        """Return the rows as they are, not normalised nor shifted; the options are those of `Blocks`."""
+        return Blocks(self.rows, device, **options)
+
+    def check_finite(self) -> None:
+        """Raise for the first row with NaN or infinity; reads nothing that a pass has read already.
+
+        Raises
+        ------
+        ValueError
+            Names the row.
+        """
+        if self._is_checked:
+            return
+        if self._views:
+            next(iter(self._views.values())).blocks.check_finite()
+        else:
+            Blocks(self.rows, torch.device("cpu")).check_finite()
+        self._is_checked = True
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, where: Any) -> Any:
+        """Return rows as the source gives them, so that scikit-learn's splitters can divide a pool."""
+        is_whole_rows = isinstance(where, tuple) and len(where) == 2 and where[1] is Ellipsis
+        wanted = np.asarray(where[0] if is_whole_rows else where)
+        return rows_of(self.source, np.flatnonzero(wanted) if wanted.dtype == bool else wanted)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.rows, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        n_rows, n_features = self.shape
+        return f"Pool({n_rows} × {n_features} {str(self.dtype).removeprefix('torch.')}, metric={self.metric!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be learned again, so that a pool is sent to another process as its rows."""
+        return {**vars(self), "_views": {}}
+
+
+class _Columns(BaseEstimator):
+    """Holds the names and the number of features that scikit-learn's check finds."""
+
+
+def open_pool(estimator: Any, X: Any, *, reset: bool) -> Pool:
+    """Open X for an estimator, or take it as it is where it is a pool; the estimator learns its columns."""
+    rows = check_pool(estimator, X, reset=reset)
+    return X if isinstance(X, Pool) else Pool._of_checked(X, rows)
+
+
+def _are_equal(first: Frame, second: Frame) -> bool:
+    return (
+        first.metric == second.metric
+        and first.factor == second.factor
+        and bool(np.array_equal(first.origin, second.origin))
+    )
