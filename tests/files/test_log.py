@@ -165,8 +165,9 @@ def test_another_format_and_another_owner_are_named(path):
     fill(path)
     with pytest.raises(ValueError, match="holds 'numbers 1', not 'words 1'"):
         AppendLog(path, format="words 1")
-    with pytest.raises(ValueError, match=r"was written for other pool \(it says pool 3f2a; asked for is pool 77\)"):
-        open_log(path, belongs_to={"pool": "77"})
+    for use in (open_log, lambda path, **more: read_log(path, format="numbers 1", **more)):
+        with pytest.raises(ValueError, match=r"was written for other pool \(it says pool 3f2a; asked for is pool 77\)"):
+            use(path, belongs_to={"pool": "77"})
     with open_log(path) as log:
         assert log.belongs_to == {"pool": "3f2a"}
     with open_log(path, belongs_to={"pool": "3f2a"}) as log:
