@@ -44,7 +44,7 @@ class Allowance:
         os.environ[f"{self.name}_USED"] = str(self.n_used + 1)
 
 
-SELECTIONS, TRAININGS = Allowance("SELECTIONS"), Allowance("TRAININGS")
+SELECTIONS, TRAININGS, MEASURED = (Allowance(name) for name in ("SELECTIONS", "TRAININGS", "MEASURED"))
 
 
 class FlakySampler(BaseSampler):
@@ -76,6 +76,7 @@ class FlakyClassifier(ClassifierMixin, BaseEstimator):
 def start_over():
     SELECTIONS.reset()
     TRAININGS.reset()
+    MEASURED.reset()
 
 
 @pytest.fixture
@@ -136,27 +137,36 @@ def test_only_what_is_asked_for_otherwise_is_computed_anew(evaluate):
     assert SELECTIONS.n_used == n_selections + 1
 
 
+def share_of_zeros(classifier, X, y):
+    MEASURED.use()
+    return (classifier.predict(X) == 0).mean()
+
+
+def share_of_ones(classifier, X, y):
+    MEASURED.use()
+    return (classifier.predict(X) == 1).mean()
+
+
 def test_a_metric_that_is_added_is_computed_alone(evaluate):
     first = evaluate(scoring="accuracy")
     n_trainings = TRAININGS.n_used
-    measured = []
-
-    def error_rate(classifier, X, y):
-        measured.append(len(y))
-        return 1 - classifier.score(X, y)
-
-    both = evaluate(scoring={"accuracy": "accuracy", "error": error_rate})
-    assert TRAININGS.n_used == 2 * n_trainings
-    n_measured = len(measured)
-    for key, value in first.values.items():
-        assert both.values[key] == value
-        if key.classifier:
-            assert both.values[(*key[:4], "error")] == 1 - value
+    both = evaluate(scoring={"accuracy": "accuracy", "share": share_of_zeros})
+    assert TRAININGS.n_used == 2 * n_trainings == 2 * MEASURED.n_used
+    assert both.values.items() > first.values.items()
+    evaluate(scoring={"share": share_of_zeros, "accuracy": "accuracy", "f1": "f1_macro"})
+    assert TRAININGS.n_used == 3 * n_trainings == 3 * MEASURED.n_used
     TRAININGS.reset(n_allowed=0)
-    renamed = evaluate(scoring={"top-1": "accuracy", "balanced_accuracy": "balanced_accuracy"}, only_finished=True)
-    assert renamed.metrics == ()
-    assert evaluate(scoring={"top-1": "accuracy"}).metrics == ("top-1",)
-    assert len(measured) == n_measured
+    renamed = evaluate(scoring={"top-1": "accuracy", "zeros": share_of_zeros})
+    assert renamed.metrics == ("top-1", "zeros")
+    np.testing.assert_array_equal(renamed.scores("Flaky", 9, "Mode", "zeros"), both.scores("Flaky", 9, "Mode", "share"))
+
+
+def test_another_scorer_of_the_same_name_is_computed_anew(evaluate):
+    zeros, ones = (
+        evaluate(scoring={"share": scorer}).scores("Flaky", 9, "Mode") for scorer in (share_of_zeros, share_of_ones)
+    )
+    assert not np.array_equal(zeros, ones)
+    np.testing.assert_array_equal(evaluate(scoring=share_of_ones).scores("Flaky", 9, "Mode"), ones)
 
 
 def test_select_and_score_share_a_file(evaluate, blobs, tmp_path):
@@ -167,6 +177,44 @@ def test_select_and_score_share_a_file(evaluate, blobs, tmp_path):
     SELECTIONS.reset(n_allowed=0)
     TRAININGS.reset(n_allowed=0)
     assert as_plain(evaluate()) == as_plain(curve)
+
+
+def test_selections_without_labels_are_others(blobs, tmp_path):
+    X, y = blobs
+    path = tmp_path / "records"
+    for labels, n_selections in ((None, 1), (None, 1), (y, 2), (y, 2)):
+        select({"Flaky": FlakySampler()}, X, labels, budgets=[4], n_seeds=1, resume_from=path)
+        assert SELECTIONS.n_used == n_selections
+
+
+def test_what_was_there_before_does_not_change_the_order(blobs, tmp_path):
+    X, y = blobs
+    path, samplers = tmp_path / "records", {"A": KMeansSampler(), "B": RandomSampler()}
+    select({"B": RandomSampler()}, X, y, budgets=[9], resume_from=path)
+    resumed, expected = (select(samplers, X, y, budgets=[4, 9], resume_from=file) for file in (path, None))
+    assert list(resumed) == list(expected)
+
+
+def test_after_an_interruption_the_rest_comes_in_the_same_order(blobs, tmp_path):
+    X, y = blobs
+    samplers = {"Rounds": IterativeSampler(KMeansSampler()), "Random": RandomSampler()}
+
+    def tell_of(into, n_allowed):
+        def tell(selection):
+            into.append((selection.sampler, selection.budget, selection.seed))
+            if len(into) == n_allowed:
+                raise Interrupted
+
+        return tell
+
+    in_one_go, before, after = [], [], []
+    select(samplers, X, y, budgets=[4, 9, 20], on_selection=tell_of(in_one_go, None))
+    resumed = {"budgets": [4, 9, 20], "resume_from": tmp_path / "records"}
+    with pytest.raises(Interrupted):
+        select(samplers, X, y, **resumed, on_selection=tell_of(before, 14))
+    select(samplers, X, y, **resumed, on_selection=tell_of(after, None))
+    assert before == in_one_go[:14]
+    assert [key for key in after if key not in before] == in_one_go[14:]
 
 
 def test_what_is_finished_can_be_read_while_somebody_writes(evaluate):
@@ -183,6 +231,7 @@ def test_what_is_finished_can_be_read_while_somebody_writes(evaluate):
     assert as_plain(evaluate(only_finished=True)) == as_plain(curve)
     partly = evaluate(only_finished=True, classifiers={"Mode": FlakyClassifier(), "Other": FlakyClassifier(offset=1)})
     assert "–" in str(partly)
+    assert partly.paired_differences("Flaky") == []
     assert {row["classifier"] for row in partly.to_rows()} == {"Mode", None}
 
 

@@ -191,6 +191,28 @@ def test_strategies_that_start_from_the_same_rows_are_trained_on_once(is_resumab
     np.testing.assert_array_equal(curve.scores("Random", 9, "LR"), curve.scores("Rounds", 9, "LR"))
 
 
+class Guess(ClassifierMixin, BaseEstimator):
+    """Predicts at random."""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.random.default_rng(self.random_state).choice(self.classes_, len(X))
+
+
+def test_the_same_rows_with_another_seed_are_trained_on_again(blobs):
+    X, y = blobs
+    same = Selections({("by hand", 60, seed): range(60) for seed in range(3)})
+    assert len(set(score(same, {"Guess": Guess()}, X, y, X, y).scores("by hand", 60, "Guess"))) == 3
+    fixed = score(same, {"Guess": Guess()}, X, y, X, y, training_seed=1)
+    assert len(set(fixed.scores("by hand", 60, "Guess"))) == 1
+
+
 def test_rows_that_the_pool_does_not_have(blobs):
     X, y = blobs
     with pytest.raises(IndexError, match=r"\('by hand', 2, 0\) hold row 500; X has 120 rows"):

@@ -47,6 +47,14 @@ def most_threads():
     return max(torch.get_num_threads(), *n_threads().values())
 
 
+def threads_of_a_new_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
 def n_threads():
     return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
 
@@ -103,12 +111,7 @@ def test_jobs_that_share_a_process_leave_it_as_they_found_it(two_threads, blobs)
     with joblib.parallel_config(backend="threading"):
         selections = select({"Meet": MeetingSampler()}, X, y, budgets=[1], n_seeds=6, n_jobs=3)
     assert [rows.tolist() for rows in selections.values()] == [[1]] * 6
-    assert (n_threads(), torch.get_num_threads()) == (before, 2)
-    of_a_new_thread = []
-    thread = threading.Thread(target=lambda: of_a_new_thread.append(torch.get_num_threads()))
-    thread.start()
-    thread.join()
-    assert of_a_new_thread == [2]
+    assert (n_threads(), torch.get_num_threads(), threads_of_a_new_thread()) == (before, 2, 2)
 
 
 @pytest.mark.filterwarnings("ignore:.*tasks")  # joblib's, as the filters of threads are one another's
@@ -122,3 +125,35 @@ def test_jobs_that_are_interrupted_leave_their_process_as_they_found_it(two_thre
     with joblib.parallel_config(backend="threading"), pytest.raises(KeyboardInterrupt):
         select({"Meet": MeetingSampler()}, X, y, budgets=[1], n_seeds=6, n_jobs=3, on_selection=interrupt)
     assert (n_threads(), torch.get_num_threads()) == (before, 2)
+
+
+class LateSampler(BaseSampler):
+    """Picks at once with seed 0, and when it may with another."""
+
+    may_go = threading.Event()
+
+    def fit(self, X, y=None, **more):
+        if self.random_state:
+            LateSampler.may_go.wait(timeout=60)
+        return super().fit(X, y, **more)
+
+    def _select_rows(self, request):
+        return np.array([0])
+
+
+@pytest.mark.filterwarnings("ignore:.*tasks")
+def test_a_job_that_outlives_an_interruption_changes_nothing(two_threads, blobs):
+    X, y = blobs
+    before, threads = n_threads(), set(threading.enumerate())
+
+    def interrupt(selection):
+        raise KeyboardInterrupt
+
+    with joblib.parallel_config(backend="threading"), pytest.raises(KeyboardInterrupt):
+        select({"Late": LateSampler()}, X, y, budgets=[1], n_seeds=2, n_jobs=2, on_selection=interrupt)
+    late = [thread for thread in threading.enumerate() if thread not in threads]
+    assert late
+    LateSampler.may_go.set()
+    for thread in late:
+        thread.join(timeout=60)
+    assert (n_threads(), torch.get_num_threads(), threads_of_a_new_thread()) == (before, 2, 2)
