@@ -332,7 +332,9 @@ def test_processes_resume_too(evaluate):
 def test_a_numpy_integer_may_seed_the_trainings_and_is_saved(evaluate, tmp_path):
     curve = evaluate(training_seed=np.int64(3))
     curve.save(tmp_path / "curve.json")
-    assert as_plain(BudgetCurve.load(tmp_path / "curve.json")) == as_plain(curve) == as_plain(evaluate(training_seed=3))
+    loaded = BudgetCurve.load(tmp_path / "curve.json")
+    assert as_plain(loaded) == as_plain(curve) == as_plain(evaluate(training_seed=3))
+    assert loaded.training_seed == 3
     with pytest.raises(TypeError, match="integer"):
         evaluate(training_seed=0.5)
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skal.base import BaseSampler
 from skal.evaluation import budget_curve, select
-from skal.evaluation._threads import one_thread
+from skal.evaluation._threads import one_thread, one_thread_here
 
 pytest.importorskip("faiss")  # its OpenMP is one more of those below
 
@@ -76,6 +76,25 @@ def test_torch_blas_and_openmp_are_held_and_released(two_threads):
         assert set(n_threads().values()) == {1}
         assert torch.get_num_threads() == 1
     assert (n_threads(), torch.get_num_threads()) == (before, 2)
+
+
+def test_a_thread_holds_and_releases_its_own_openmp():
+    found = []
+
+    def note():
+        found.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"})
+
+    def work():
+        threadpool_limits(2, user_api="openmp")
+        note()
+        with one_thread_here():
+            note()
+        note()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [{2}, {1}, {2}]
 
 
 def test_without_a_number_everything_is_left_alone(two_threads, blobs):
