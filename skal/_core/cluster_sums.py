@@ -58,6 +58,17 @@ class ClusterSums:
         means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
         return torch.where((self.counts > 0)[:, None], means, where_empty)
 
+    def minus(self, part: ClusterSums) -> ClusterSums:
+        """Sums and counts of the rows that are not in `part`."""
+        rest = self.copy()
+        rest.sums -= part.sums
+        rest.counts -= part.counts
+        return rest
+
+    def scatter(self) -> Tensor:
+        """``‖sum‖² / count`` of each cluster, float64 of shape (k,); 0 for an empty one."""
+        return self.sums.square().sum(dim=1) / self.counts.clamp(min=1)
+
     def between(self) -> float:
-        """``Σ ‖sum‖² / count``: what the squared norms of the rows are more than the inertia."""
-        return float((self.sums.square().sum(dim=1) / self.counts.clamp(min=1)).sum())
+        """What the squared norms of all rows are more than the inertia."""
+        return float(self.scatter().sum())

@@ -188,7 +188,11 @@ class Pool(OpenedRows):
         return rows_of(self.source, np.flatnonzero(wanted) if wanted.dtype == bool else wanted)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.rows, dtype=dtype, copy=copy)
+        """Give the checked rows as an ndarray on the CPU, whatever they are; a memmap is not read at once."""
+        rows = self.X
+        if isinstance(rows, torch.Tensor):
+            rows = rows.cpu().float().numpy() if rows.dtype == torch.bfloat16 else rows.cpu().numpy()
+        return np.array(rows, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         n_rows, n_features = self.shape

@@ -140,7 +140,7 @@ class IterativeSampler(BaseSampler):
         """
         X = open_pool(self, X, reset=True)
         n_samples = X.n_rows
-        labeled_idx, _ = labeled_rows(self, X, None, labeled_indices)
+        labeled_idx, _ = labeled_rows(self, X, None if callable(y) else y, labeled_indices)
         totals = check_totals(self, self.budgets, n_samples)
         known = self._known_labels(X, y, labeled_indices, labeled_idx, labels)
         seed = fixed_seed(self.random_state)

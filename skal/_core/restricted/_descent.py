@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,11 +12,13 @@ from skal._core.blocks import Blocks
 from skal._core.distances import half_sq_norms, nearest_center
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
+from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
 
 __all__ = ["Descent", "OnIteration"]
 
 _PASSES_BETWEEN_REGROUPINGS = 5
 _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
+_MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
 
 OnIteration = Callable[[int, float], object]
@@ -48,12 +51,13 @@ class Descent:
                 self._sort_by_group()
             before = self.inertia
             costs = MoveCosts.of(self.centers, self.clusters.counts, self.surroundings.near, hartigan)
-            target, gain, cost = self.pool.map_gather(best_moves, costs, [self.labels, self.groups, self.order])
+            found = self.pool.map_gather(best_moves, costs, [self.labels, self.groups, self.order])
+            target, gain, is_nearer, cost = found
             filling_idx = self._fill_empty(cost)
             gain[filling_idx] = 0.0
             if step == 0:
                 gain[self._look_up_costliest(cost)] = 0.0
-            self._move(target, gain, hartigan)
+            self._move(target, gain, is_nearer, hartigan)
             are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
             self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
             n_done += 1
@@ -61,6 +65,22 @@ class Descent:
             if before - self.inertia <= min_improvement * before:
                 break
         return n_done
+
+    def swap(self, rng: np.random.Generator) -> None:
+        """Merge and split clusters in rounds, until one lowers the inertia by less than a hundredth."""
+        for _ in range(_MOST_ROUNDS_OF_SWAPS):
+            before = self.inertia
+            self.surroundings.renew(self.centers)
+            splits = best_splits(self.pool, self.labels, self.clusters, self.centers, rng)
+            merges = best_merges(self.clusters, self.centers, self.surroundings.near)
+            swaps = choose_swaps(splits, merges)
+            if not swaps:
+                break
+            target = swap_targets(self.labels, splits.is_second, swaps, len(self.centers))
+            moved = (target != self.labels).nonzero().flatten()
+            if not self._try_move(moved, target) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
+                break
+        self.surroundings.renew(self.centers)
 
     def _sort_by_group(self) -> None:
         self.groups, self.order = self.pool.map_gather(
@@ -93,18 +113,24 @@ class Descent:
         self._sort_by_group()
         return moved
 
-    def _move(self, target: Tensor, gain: Tensor, hartigan: bool) -> None:
-        """Apply the moves that gain; of Hartigan's as many as do not spoil one another."""
+    def _move(self, target: Tensor, gain: Tensor, is_nearer: Tensor, hartigan: bool) -> None:
+        """Apply the moves that gain.
+
+        Rows that are nearer to their target's center never spoil one another, as in Lloyd's iterations. Of the
+        moves that only Hartigan's rule makes, as many are applied as hardly do.
+        """
         row_idx = (gain > _ROUNDING * self.half_sq_norms).nonzero().flatten()
-        if hartigan:
-            row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
-            most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
-            source, goal = self.labels[row_idx], target[row_idx]
-            spread = row_idx[(rank_within(source) < most[source]) & (rank_within(goal) < most[goal])]
-            if self._try_move(spread, target):
+        if not hartigan:
+            self._try_move(row_idx, target)
+            return
+        row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
+        most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
+        source, goal = self.labels[row_idx], target[row_idx]
+        are_few = (rank_within(source) < most[source]) & (rank_within(goal) < most[goal])
+        nearer = is_nearer[row_idx]
+        for chosen in (are_few | nearer, nearer, touch_each_cluster_once(source, goal, len(self.centers))):
+            if bool(chosen.any()) and self._try_move(row_idx[chosen], target):
                 return
-            row_idx = row_idx[touch_each_cluster_once(source, goal, len(self.centers))]
-        self._try_move(row_idx, target)
 
     def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
         """Move rows to their targets if that lowers the inertia, counted in float64."""

@@ -43,14 +43,26 @@ class MoveCosts:
         return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
 
 
-def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, Tensor, Tensor]:
-    """Find for each row the best other cluster nearby, half the fall of the inertia if it moved there, and its cost.
+def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, ...]:
+    """Find for each row of a block the best other cluster nearby and what the row would gain there.
 
-    `per_row` holds the labels, and the groups and the order that `sort_by_group` gave.
+    Parameters
+    ----------
+    per_row : labels, and the groups and the order that `sort_by_group` gave; each (m,) int64
+
+    Returns
+    -------
+    target : int64 Tensor of shape (m,)
+    gain : Tensor of shape (m,)
+        Half the fall of the inertia if this row alone moved.
+    is_nearer : bool Tensor of shape (m,)
+        Whether the target's center is nearer than the row's own: such rows may move all at once.
+    cost : Tensor of shape (m,)
+        Half of what the row costs where it is.
     """
     labels, groups, order = per_row
     target, gain = torch.empty_like(labels), costs.away.new_empty(block.n_rows)
-    cost_now = torch.empty_like(gain)
+    is_nearer, cost_now = torch.empty_like(gain, dtype=torch.bool), torch.empty_like(gain)
     n_groups = len(costs.near.candidates)
     for tile in block.tiles():
         tile_order = order[tile.slice]
@@ -76,11 +88,13 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
         if not costs.hartigan:
             stay += half_norms
             leave += half_norms
-        stay = stay.clamp_(min=0).div_(costs.away[label].clamp(min=0.5)).mul_(costs.home[label])
+        stay = stay.clamp_(min=0).div_(costs.away[label].clamp(min=0.5))
+        is_nearer[row_idx] = leave / costs.away[goal].clamp(min=0.5) < stay
+        stay *= costs.home[label]
         target[row_idx] = goal
         gain[row_idx] = stay - leave
         cost_now[row_idx] = stay
-    return target, gain, cost_now
+    return target, gain, is_nearer, cost_now
 
 
 def sort_by_group(block: Block, per_row: tuple[Tensor, ...], group_of_center: Tensor) -> tuple[Tensor, Tensor]:

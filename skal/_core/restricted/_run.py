@@ -24,6 +24,8 @@ _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
 _ROWS_TO_CHOOSE_A_START = 100
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
+_MOST_OF_THE_VARIANCE = 0.8
+_LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
 _TILE_ELEMENTS = 1 << 25
 
 
@@ -81,8 +83,9 @@ def restricted_kmeans(
     max_iter : int
         Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's; the last sixth
         in all dimensions, or half the share of the variance that the sketch leaves out if that is more.
-        Where the sketch leaves out much, groups of centers mislead some rows: in the first pass of each
-        phase the costliest rows, half the square of that share, are compared with all centers.
+        Groups of centers mislead some rows, more of them where the sketch leaves out much: in the first pass
+        of each phase the costliest rows, half the square of that share and some hundred at least, are compared
+        with all centers.
     min_improvement : float
         A phase ends with a pass that lowers its inertia by less than this fraction.
     on_iteration : callable of (pass, inertia after it in the space it works in)
@@ -101,13 +104,16 @@ def restricted_kmeans(
     n_lloyd = max(1, max_iter // 6)
     n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
     n_done = 0
-    n_looked_up = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
+    n_misled = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
+    n_looked_up = min(pool.n_rows, max(n_misled, pool.n_rows // _ROWS_TO_ONE_LOOKED_UP + _LEAST_LOOKED_UP))
     for space, n_passes, hartigan in (
         (small, min(n_lloyd, max_iter - 1), False),
         (small, max(0, max_iter - n_lloyd - n_full), True),
         (pool, n_full, True),
     ):
         descent = Descent(space, labels, n_clusters, surroundings, n_looked_up)
+        if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
+            descent.swap(rng)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
         labels = descent.labels
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty

@@ -1,0 +1,168 @@
+"""Swaps: two clusters that cost little as one are merged, and the center that is free splits a costly cluster.
+
+Lloyd's and Hartigan's rules move rows between neighbours, so a pool with separate groups keeps the fault of its
+seeds: two centers in one group, one center for two others. A swap mends that. For every cluster its best split is
+tried at once, by 2-means from a second center drawn from its rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Block, Blocks
+from skal._core.cluster_sums import ClusterSums
+from skal._core.distances import row_sq_dist
+from skal._core.restricted._moves import add_cluster_sums, pieces
+from skal._core.restricted._neighborhoods import Neighborhoods
+
+__all__ = ["Merges", "Splits", "best_merges", "best_splits", "choose_swaps", "swap_targets"]
+
+_TWO_MEANS_PASSES = 3
+_ALL_PAIRS_UP_TO = 1024  # centers
+_MARGIN = 1.05  # a split must gain so much more than the merge costs
+
+
+class Splits(NamedTuple):
+    """The best split found of each cluster."""
+
+    gain: Tensor  # (k,) float64: what the inertia falls
+    is_second: Tensor  # (n,) bool: whether a row goes with the second center
+
+
+class Merges(NamedTuple):
+    """The cheapest partner of each cluster."""
+
+    cost: Tensor  # (k,) float64: what the inertia rises
+    partner: Tensor  # (k,) int64
+
+
+def best_splits(
+    pool: Blocks, labels: Tensor, clusters: ClusterSums, centers: Tensor, rng: np.random.Generator
+) -> Splits:
+    """Split every cluster in two by 2-means; the second center starts at a row drawn by its squared distance.
+
+    About ``8·n·d`` operations in four passes.
+    """
+    (sq_dist,) = pool.map_gather(sq_dist_to_own, centers, [labels])
+    drawn, is_filled = _draw_one_each(labels, sq_dist, len(centers), rng)
+    first, second = centers, pool.take(drawn.cpu())
+    for _ in range(_TWO_MEANS_PASSES):
+        directions = second - first
+        thresholds = 0.5 * (second.double().square().sum(dim=1) - first.double().square().sum(dim=1))
+        shared = directions, thresholds.to(centers.dtype)
+        (is_second,) = pool.map_gather(is_nearer_to_second, shared, [labels])
+        of_second = pool.map_reduce(sum_second, add_cluster_sums, len(centers), [labels, is_second])
+        of_first = clusters.minus(of_second)
+        first, second = of_first.means(first), of_second.means(second)
+    gain = of_first.scatter() + of_second.scatter() - clusters.scatter()
+    is_split = is_filled & (of_first.counts > 0) & (of_second.counts > 0)
+    return Splits(torch.where(is_split, gain, 0.0), is_second)
+
+
+def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> Merges:
+    """Find the cheapest partner of each cluster, among all up to 1024 of them, else among those around it.
+
+    An empty cluster is free as it is: it costs nothing and is its own partner.
+    """
+    k = len(centers)
+    counts = clusters.counts.double()
+    cost = torch.empty(k, dtype=torch.float64, device=centers.device)
+    partner = torch.empty(k, dtype=torch.int64, device=centers.device)
+    everyone = torch.arange(k, device=centers.device)
+    for group, around in enumerate(near.candidates):
+        own = (near.group_of_center == group).nonzero().flatten()
+        others = everyone if k <= _ALL_PAIRS_UP_TO else around
+        sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
+        weight = counts[own, None] * counts[others] / (counts[own, None] + counts[others]).clamp(min=1)
+        rise = sq_dist.mul_(weight)
+        rise[(own[:, None] == others) | (counts[others] == 0)] = torch.inf
+        cost[own], position = rise.min(dim=1)
+        partner[own] = others[position]
+    is_empty = counts == 0
+    return Merges(torch.where(is_empty, 0.0, cost), torch.where(is_empty, everyone, partner))
+
+
+def choose_swaps(splits: Splits, merges: Merges) -> list[tuple[int, int, int]]:
+    """Pair the best splits with the cheapest merges, as long as one gains more than the other costs.
+
+    Returns
+    -------
+    list of (freed, kept, split)
+        Cluster `freed` merges into `kept`, itself if it is empty, and takes the second half of `split`; otherwise
+        no cluster occurs twice, so that the gains add up.
+    """
+    gain, cost, partner = splits.gain.tolist(), merges.cost.tolist(), merges.partner.tolist()
+    waiting = iter(torch.argsort(splits.gain, descending=True, stable=True).tolist())
+    split = next(waiting)
+    taken: set[int] = set()
+    swaps = []
+    for freed in torch.argsort(merges.cost, stable=True).tolist():
+        kept = partner[freed]
+        while split in taken:
+            split = next(waiting, -1)
+        if split < 0 or gain[split] <= _MARGIN * cost[freed] or gain[split] <= 0:
+            break
+        if split in (freed, kept) or freed in taken or kept in taken:
+            continue
+        taken |= {freed, kept, split}
+        swaps.append((freed, kept, split))
+    return swaps
+
+
+def swap_targets(labels: Tensor, is_second: Tensor, swaps: list[tuple[int, int, int]], n_clusters: int) -> Tensor:
+    """Cluster of each row after the swaps, shape (n,)."""
+    freed, kept, split = torch.tensor(swaps, device=labels.device).T
+    merged_into = torch.arange(n_clusters, device=labels.device)
+    merged_into[freed] = kept
+    half_goes_to = torch.full_like(merged_into, -1)
+    half_goes_to[split] = freed
+    goes = half_goes_to[labels]
+    return torch.where(is_second & (goes >= 0), goes, merged_into[labels])
+
+
+def sq_dist_to_own(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
+    """Squared distance of each row of a block to the center of its cluster, shape (m,)."""
+    (labels,) = per_row
+    sq_dist = torch.empty(block.n_rows, dtype=torch.float32, device=block.device)
+    for where, rows in pieces(block):
+        sq_dist[where] = row_sq_dist(rows, centers[labels[where]])
+    return (sq_dist,)
+
+
+def is_nearer_to_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+    """Whether each row of a block is nearer to the second of its cluster's two centers, shape (m,) bool.
+
+    `shared` holds the second center minus the first, and half the difference of their squared norms.
+    """
+    (labels,) = per_row
+    directions, thresholds = shared
+    is_second = torch.empty(block.n_rows, dtype=torch.bool, device=block.device)
+    for where, rows in pieces(block):
+        label = labels[where]
+        is_second[where] = (rows * directions[label]).sum(dim=1) > thresholds[label]
+    return (is_second,)
+
+
+def sum_second(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> ClusterSums:
+    """Add up by cluster those rows of a block that go with the second center."""
+    labels, is_second = per_row
+    sums = ClusterSums(n_clusters, block.n_features, block.device)
+    for where, rows in pieces(block):
+        chosen = is_second[where]
+        sums.add(rows[chosen], labels[where][chosen])
+    sums.flush()
+    return sums
+
+
+def _draw_one_each(labels: Tensor, sq_dist: Tensor, n_clusters: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a row of each cluster with probability proportional to `sq_dist`; say which clusters have rows."""
+    waits = torch.from_numpy(rng.exponential(size=len(labels))).to(labels.device)
+    order = torch.argsort(waits / sq_dist.double().clamp(min=torch.finfo(torch.float64).tiny), stable=True)
+    turn = torch.arange(len(labels), device=labels.device)
+    first = torch.full((n_clusters,), len(labels), dtype=torch.int64, device=labels.device)
+    first = first.scatter_reduce(0, labels[order], turn, "amin")
+    return order[first.clamp(max=len(labels) - 1)], first < len(labels)
