@@ -77,7 +77,7 @@ def make_samplers(n_classes: int) -> dict:
         "Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=random),
         "Core-set": IterativeSampler(CoreSetSampler(), initial=random),
         "VAAL": IterativeSampler(VAALSampler(), initial=random),
-        "Multi K-means": MultiKMeansSampler(),
+        "Multi K-means": MultiKMeansSampler(labeled_rows="skip"),
         "Uniform(K-means)": UniformKMeansSampler(n_clusters=n_classes),
         K_MEANS: KMeansSampler(),
     }
@@ -88,13 +88,13 @@ def print_order(curve: BudgetCurve, up_to: int) -> None:
     budgets = [budget for budget in curve.budgets if budget <= up_to]
     print("| evaluation | minus | " + " | ".join(map(str, budgets)) + " |")
     print("|---" * (2 + len(budgets)) + "|")
-    for measure in curve.classifiers:
+    for classifier in curve.classifiers:
         for name in BEATEN:
             gaps = [
-                100 * (curve.scores(K_MEANS, budget, measure).mean() - curve.scores(name, budget, measure).mean())
+                100 * (curve.scores(K_MEANS, budget, classifier).mean() - curve.scores(name, budget, classifier).mean())
                 for budget in budgets
             ]
-            print(f"| {measure} | {name} | " + " | ".join(f"{gap:+.1f}" for gap in gaps) + " |")
+            print(f"| {classifier} | {name} | " + " | ".join(f"{gap:+.1f}" for gap in gaps) + " |")
 
 
 def main() -> None:
@@ -124,7 +124,8 @@ def run(pool: LabeledPool, arguments: argparse.Namespace, resume_from: Path | No
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     start = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Runs", total=len(samplers) * len(arguments.budgets) * arguments.seeds)
+        n_scores = len(samplers) * len(classifiers) * len(arguments.budgets) * arguments.seeds
+        task = progress.add_task("Trainings", total=n_scores)
         curve = budget_curve(
             samplers,
             classifiers,
@@ -135,7 +136,7 @@ def run(pool: LabeledPool, arguments: argparse.Namespace, resume_from: Path | No
             arguments.budgets,
             n_seeds=arguments.seeds,
             n_jobs=arguments.jobs,
-            on_run=lambda run: progress.advance(task),
+            on_score=lambda score: progress.advance(task),
             resume_from=resume_from,
         )
     print(f"{pool.name}: {pool.X.shape[0]} × {pool.X.shape[1]} {pool.X.dtype}; {describe_machine()}")

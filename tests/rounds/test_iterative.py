@@ -212,7 +212,7 @@ def test_budget_curve_evaluates_the_prefixes_of_one_fit(blobs):
     samplers = {"Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=RandomSampler())}
     curve = budget_curve(samplers, {"NN": CosineKNNClassifier()}, X, y, X, y, [4, 9], n_seeds=2)
     for seed in range(2):
-        four, nine = (run.selected_indices for run in curve.runs if run.seed == seed)
+        four, nine = (curve.selections["Max-Entropy", budget, seed] for budget in (4, 9))
         np.testing.assert_array_equal(four, RandomSampler(4, random_state=seed).fit_select(X))
         np.testing.assert_array_equal(nine[:4], four)
         assert len(nine) == 9
