@@ -19,11 +19,13 @@ _SUBPACKAGES = (
     "datasets",
     "evaluation",
     "features",
+    "greedy",
     "plotting",
     "pool",
     "registry",
     "rounds",
     "samplers",
+    "testing",
 )
 
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]

@@ -10,7 +10,7 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_core", "_files", "_validation", "pool", "base", "features", "datasets",
+    "registry", "_core", "greedy", "_files", "_validation", "pool", "base", "features", "datasets",
     "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
