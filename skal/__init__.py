@@ -31,11 +31,19 @@ _SUBPACKAGES = (
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
 
 
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features")
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         return getattr(import_module(_HOME_OF[name]), name)
     if name in _SUBPACKAGES:
         return import_module(f"skal.{name}")
+    if name[:1].isupper():  # a class by its name alone: from skal import KMeansSampler
+        for room in _ROOMS_OF_CLASSES:
+            module = import_module(f"skal.{room}")
+            if name in module.__all__:
+                return getattr(module, name)
     raise AttributeError(f"module 'skal' has no attribute {name!r}")
 
 
