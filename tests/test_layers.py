@@ -10,13 +10,13 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "_core", "_files", "_validation", "base", "features", "datasets", "classifiers", "samplers", "low_budget",
-    "evaluation", "plotting", "_demo", "cli", "__main__",
+    "_core", "_warnings", "_files", "_validation", "base", "features", "datasets", "classifiers", "samplers",
+    "low_budget", "evaluation", "plotting", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.
 VISION = [
-    "_warnings", "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones",
+    "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones",
     "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest", "_kept_rows", "_embedding_file",
     "_progress", "_job", "_extractor", "__init__",
 ]  # fmt: skip

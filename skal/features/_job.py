@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from skal._core.device import ordinary_torch
+from skal._warnings import warn_user
 from skal.features._backbones import freeze, load, preparation_for
 from skal.features._embedded import Embedded
 from skal.features._embedding_file import EmbeddingFile
@@ -25,7 +26,6 @@ from skal.features._loading import Batch, Refusal, read_batches, resolve_workers
 from skal.features._preparation import Preparation
 from skal.features._progress import ImageProgress
 from skal.features._sources import Images
-from skal.features._warnings import warn_user
 
 __all__ = ["EmbeddingJob"]
 
