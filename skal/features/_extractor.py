@@ -32,7 +32,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
         ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
-        (n, d); a copy of it is used, in eval mode.
+        (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
         and whatever else it holds are left out. None leaves a module its weights, and gives a named backbone random
@@ -67,7 +67,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Seeds random weights. Unless it is an int, `fit` draws a seed that all later calls share, and without `fit`
         there is none.
     verbose : int, default=0
-        1 shows a progress bar with images per second.
+        1 shows a progress bar with images per second, or a line every ten seconds where standard error is no terminal.
 
     Attributes
     ----------
