@@ -23,6 +23,7 @@ from skal.features._forward import Forward
 from skal.features._identity import describe, describe_backbone, weights_sha256
 from skal.features._in_memory import EmbeddingsInMemory
 from skal.features._loading import Batch, Refusal, read_batches, resolve_workers
+from skal.features._logits import warn_of_logits
 from skal.features._preparation import Preparation
 from skal.features._progress import ImageProgress
 from skal.features._sources import Images
@@ -57,7 +58,10 @@ class EmbeddingJob:
             model = self._load_backbone()
             with self._sink(output, images, preparation, model, version) as sink:
                 self._refuse(_left_out(sink))
-                self._fill(sink, preparation, self._frozen(model))
+                model = self._frozen(model)
+                if isinstance(self.backbone, nn.Module):
+                    warn_of_logits(model)
+                self._fill(sink, preparation, model)
                 left_out = _left_out(sink)
                 if len(left_out) == len(images):
                     raise _none_can_be_read(left_out)
