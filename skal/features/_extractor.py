@@ -11,9 +11,10 @@ from sklearn.exceptions import NotFittedError
 
 from skal._core.device import resolve_device
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
-from skal.features._backbones import RESNETS, known_n_features, refuse_unknown
+from skal.features._backbones import known_n_features, refuse_unknown
 from skal.features._job import EmbeddingJob
 from skal.features._random_weights import draw_seed
+from skal.features._resnet import RESNETS
 from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]

@@ -103,7 +103,7 @@ class EmbeddingJob:
             for batch, embeddings in self.forward.run(model, preparation, batches, images):
                 self._refuse(batch.refused)
                 if embeddings is not None:
-                    return embeddings.shape[1]
+                    return int(embeddings.shape[1])
                 refused |= batch.refused
         raise _none_can_be_read(refused)
 
