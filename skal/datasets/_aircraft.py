@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from skal.datasets._lists import check_relative, read_lines
+from skal.datasets._lists import check_distinct, check_relative, read_lines
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike, Source
 
@@ -98,7 +98,9 @@ def load_aircraft(
     list_path = folder / f"images_variant_{'trainval' if is_drawn else split}.txt"
     _SOURCE.require_files(root, [folder / "variants.txt", list_path])
     class_names = tuple(read_lines(folder / "variants.txt"))
+    check_distinct(class_names, folder / "variants.txt")
     names, y = _read_list(list_path, class_names)
+    check_distinct(names, list_path)
     if is_drawn:
         in_val = _draw_of_each_class(y, random_state)
         rows = np.flatnonzero(in_val if split == "val" else ~in_val)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skal.datasets._folders import list_class_folders
-from skal.datasets._lists import check_relative, read_lines
+from skal.datasets._lists import check_distinct, check_relative, read_lines
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike, Source
 
@@ -77,6 +77,7 @@ def load_dtd(root: PathLike, *, split: str = "train", partition: int = 1, check_
     _SOURCE.require_folders(root, [image_folder])
     class_names = tuple(class_folder.name for class_folder in list_class_folders(image_folder))
     names = [check_relative(line, list_path) for line in read_lines(list_path)]
+    check_distinct(names, list_path)
     if check_sizes:
         _SOURCE.require_size("classes", class_names, _N_CLASSES, _WHERE_STATED)
         _SOURCE.require_size(f"images in {list_path.name}", names, _N_IMAGES, _WHERE_STATED)

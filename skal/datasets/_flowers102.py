@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 
+from skal.datasets._lists import check_distinct
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike, Source
 
@@ -80,6 +81,7 @@ def load_flowers102(root: PathLike, *, split: str = "train", check_sizes: bool =
             f"{sets_path} lists image {image_numbers.max()}, but {labels_path} has {len(all_labels)} labels; "
             "they do not belong together."
         )
+    check_distinct(map(str, image_numbers), sets_path)
     n_classes = int(all_labels.max())
     if check_sizes:
         _SOURCE.require_size("classes", n_classes, _N_CLASSES, _WHERE_STATED)

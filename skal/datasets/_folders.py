@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skal._files._images import IMAGE_SUFFIXES, list_folder, list_images
+from skal._files._images import IMAGE_SUFFIXES, FoundImages, find_images, list_folder
+from skal._warnings import warn_user
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike
 
@@ -29,7 +30,8 @@ def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageColle
     ImageCollection
         `images` are paths, by class and within it by path. Classes are the sorted names of the folders.
         Files that do not end as images do (.jpg, .png, .tif, .webp and the like, in any case), and
-        everything whose name begins with a dot, are left out.
+        everything whose name begins with a dot, are left out. Images of a kind that is not read (.heic, raw
+        files of cameras) are left out with a warning that counts them.
 
     Raises
     ------
@@ -66,17 +68,15 @@ def load_image_folder(root: PathLike, *, split: str | None = None) -> ImageColle
     return read_class_folders(_existing_folder(root, split), split or "all")
 
 
-def load_flat_folder(root: PathLike, *, split: str | None = None, recursive: bool = False) -> ImageCollection:
-    """List the images of a folder, with no labels.
+def load_flat_folder(root: PathLike, *, split: str | None = None) -> ImageCollection:
+    """List the images of a folder and of all folders inside it, with no labels.
 
     Parameters
     ----------
     root : path-like
-        ``root/<image>``, or ``root/<split>/<image>``.
+        ``root/…/<image>``, or ``root/<split>/…/<image>``.
     split : str, default=None
         The folder in `root` that holds the images. None means `root` itself; the record then says "all".
-    recursive : bool, default=False
-        Whether to list the images of the folders inside, too.
 
     Returns
     -------
@@ -101,50 +101,60 @@ def load_flat_folder(root: PathLike, *, split: str | None = None, recursive: boo
     >>> from pathlib import Path
     >>> from skal.datasets import load_flat_folder
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("2.jpg", "1.jpg", "notes.txt"):
-    ...         Path(folder, name).touch()
+    ...     for name in ("2.jpg", "1.jpg", "notes.txt", "older/3.jpg"):
+    ...         path = Path(folder, name)
+    ...         path.parent.mkdir(exist_ok=True)
+    ...         path.touch()
     ...     unlabelled = load_flat_folder(folder)
     >>> unlabelled
-    ImageCollection('all', 2 image files, no labels)
+    ImageCollection('all', 3 image files, no labels)
     >>> [path.name for path in unlabelled.images]
-    ['1.jpg', '2.jpg']
+    ['1.jpg', '2.jpg', '3.jpg']
     """
     folder = _existing_folder(root, split)
-    images = list_images(folder, recursive)
-    if not images:
-        hint = "" if recursive else " itself; recursive=True looks in the folders inside, too"
-        raise FileNotFoundError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}.")
-    return ImageCollection(images, None, None, split or "all")
+    found = find_images(folder)
+    if not found.paths:
+        left_out = f" Left out: {found.left_out}." if found.left_out else ""
+        raise FileNotFoundError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}).{left_out}")
+    _warn_of_left_out(found, folder)
+    return ImageCollection(found.paths, None, None, split or "all")
 
 
 def read_class_folders(folder: Path, split: str) -> ImageCollection:
     """List ``folder/<class>/…/<image>``, classes in sorted order."""
-    class_folders, beside = list_folder(folder)
+    class_folders, found = list_folder(folder)
     if not class_folders:
         raise FileNotFoundError(
-            f"{folder} holds no folder a class ({len(beside)} images lie in it directly); expected "
+            f"{folder} holds no folder a class ({len(found.paths)} images lie in it directly); expected "
             f"{folder / '<class>' / '<image>'}. For images with no labels, use load_flat_folder."
         )
-    if beside:
+    if found.paths:
         raise ValueError(
-            f"{len(beside)} images lie in {folder} beside its class folders, so they have no class, first "
-            f"{beside[0].name}; move them into a class folder or out of {folder}."
+            f"{len(found.paths)} images lie in {folder} beside its class folders, so they have no class, first "
+            f"{found.paths[0].name}; move them into a class folder or out of {folder}."
         )
-    images: list[Path] = []
     counts = []
     for class_folder in class_folders:
-        images_of_class = list_images(class_folder, recursive=True)
-        if not images_of_class:
-            raise ValueError(f"{class_folder} holds no image; fill the folder of that class or remove it.")
-        images += images_of_class
-        counts.append(len(images_of_class))
+        of_class = find_images(class_folder)
+        if not of_class.paths:
+            left_out = f" (left out: {of_class.left_out})" if of_class.left_out else ""
+            raise ValueError(f"{class_folder} holds no image{left_out}; fill the folder of that class or remove it.")
+        counts.append(len(of_class.paths))
+        found.add(of_class)
+    _warn_of_left_out(found, folder)
     names = tuple(class_folder.name for class_folder in class_folders)
-    return ImageCollection(images, np.repeat(np.arange(len(names), dtype=np.int64), counts), names, split)
+    return ImageCollection(found.paths, np.repeat(np.arange(len(names), dtype=np.int64), counts), names, split)
 
 
 def list_class_folders(folder: Path) -> list[Path]:
     """List the folders directly in a folder, sorted by name."""
     return list_folder(folder)[0]
+
+
+def _warn_of_left_out(found: FoundImages, folder: Path) -> None:
+    warning = found.warning(folder)
+    if warning is not None:
+        warn_user(warning)
 
 
 def _existing_folder(root: PathLike, split: str | None) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from skal.datasets._lists import check_relative, read_lines
+from skal.datasets._lists import check_distinct, check_relative, read_lines
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike, Source
 
@@ -80,6 +80,7 @@ def load_imagenet_lt(
     list_path = Path(root if lists is None else lists) / f"ImageNet_LT_{split}.txt"
     _SOURCE.require_files(root, [list_path])
     entries = [_parse(line, list_path) for line in read_lines(list_path)]
+    check_distinct((name for name, _ in entries), list_path)
     class_names = _class_names(entries, list_path)
     if check_sizes:
         where_stated = "section 4.3 of the paper and the published lists"

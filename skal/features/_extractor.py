@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
 
 from skal._core.device import resolve_device
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
-from skal.features._backbones import RESNETS, known_n_features, refuse_unknown
-from skal.features._forward import Forward
+from skal.features._backbones import known_n_features, refuse_unknown
 from skal.features._job import EmbeddingJob
+from skal.features._random_weights import draw_seed
+from skal.features._resnet import RESNETS
 from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]
@@ -32,7 +32,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
         ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
-        (n, d); a copy of it is used, in eval mode.
+        (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
         and whatever else it holds are left out. None leaves a module its weights, and gives a named backbone random
@@ -67,7 +67,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Seeds random weights. Unless it is an int, `fit` draws a seed that all later calls share, and without `fit`
         there is none.
     verbose : int, default=0
-        1 shows a progress bar with images per second.
+        1 shows a progress bar with images per second, or a line every ten seconds where standard error is no terminal.
 
     Attributes
     ----------
@@ -92,13 +92,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     `weights` by path. ``on_error="skip"`` gives fewer rows than images: `embed` says which are there, for a y beside
     them; a `Pipeline` cannot leave rows out.
 
-    A file that `embed` writes is known by the paths of its images and the sizes and times of those it has read (by the
-    values of an array; by length and 16 items of a Dataset), by `batch_size`, `dtype`, `normalize`, `autocast`, the
-    device's type, the transform and the backbone with every tensor. Of a function or a module that you pass, these are
-    compared: the class and structure; plain attributes and hooks; the bytecode of what you wrote, with the helpers and
-    globals it reads (comments do not count, another version of Python does). What comes with Python, torch or another
-    installed package counts by its name alone; what is reached by a computed name or read from files is not compared.
-    On a CUDA device a resumed file may differ in the last bits.
+    A file that `embed` writes is known by its images, the settings, every tensor of the backbone, and the code and
+    state of a module or function that you pass; the user guide says what is compared. On a CUDA device a resumed file
+    may differ in the last bits.
 
     Time: a pass of the images through the backbone. Memory: the backbone, the activations of a batch, a few batches
     of pixels for each worker, and the embeddings, unless they go to a file.
@@ -198,11 +194,11 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         """
         refuse_unknown(self.backbone)
         self.device_ = resolve_device(self.device)
-        self.seed_ = self._draw_seed() if self._has_random_weights() else None
+        self.seed_ = draw_seed(self.backbone, self.weights, self.random_state)
         self.__dict__.pop("n_features_out_", None)
         n_features = known_n_features(self.backbone)
         if n_features is None and X is not None:
-            n_features = self._job().n_features(open_images(X))
+            n_features = EmbeddingJob.of(self).n_features(open_images(X))
         if n_features is not None:
             self.n_features_out_ = n_features
         return self
@@ -224,10 +220,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             returned at once. Rows stay tied to files: ``<output>.paths.json`` lists them, files that are new are
             appended (only they are embedded), whatever their place among those that were passed, and one that has
             a row and is missing now is refused by name.
-
         version : str, default=""
             Counts among what a file is known by: change it when something of a module or a function changes that is
-            not compared (see Notes of the class). With one, objects that cannot be looked into are taken as they are.
+            not compared. With one, objects that cannot be looked into are taken as they are.
 
         Returns
         -------
@@ -248,10 +243,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         RuntimeError
             If another process is writing to `output`.
         ImportError
-            If something optional is needed and missing: Pillow and safetensors (``skal[vision]``), timm
-            (``skal[timm]``).
+            If Pillow, safetensors or filelock (``skal[vision]``) or timm (``skal[timm]``) is needed and missing.
         """
-        return self._job().run(open_images(images), output, version)
+        return EmbeddingJob.of(self).run(open_images(images), output, version)
 
     def transform(self, X):
         """Embed images: the `embeddings` of ``embed(X)``, whose parameter and errors are those of this one.
@@ -292,46 +286,6 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
                 f"How long an embedding of this {type(self).__name__} is will be known after fit(X) with images."
             )
         return np.array([f"torchfeatureextractor{number}" for number in range(n_features)], dtype=object)
-
-    def _has_random_weights(self):
-        return self.weights is None and isinstance(self.backbone, str)
-
-    def _draw_seed(self):
-        """An int is its own seed."""
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _seed(self):
-        """The seed of the random weights: the fitted one, or the one that an int says."""
-        if not self._has_random_weights():
-            return None
-        seed = getattr(self, "seed_", None)
-        if seed is None and not isinstance(self.random_state, Integral):
-            raise NotFittedError(
-                f"{self.backbone} has random weights, and each call would draw others: pass random_state=<int>, call "
-                "fit first, which draws one seed for all calls, or pass weights=<checkpoint>."
-            )
-        return int(self.random_state) if seed is None else seed
-
-    def _job(self):
-        refuse_unknown(self.backbone)
-        device, autocast = resolve_device(self.device), self.autocast
-        if autocast == "auto":
-            autocast = "float16" if device.type == "cuda" else None
-        return EmbeddingJob(
-            backbone=self.backbone,
-            weights=self.weights,
-            seed=self._seed(),
-            image_size=self.image_size,
-            image_transform=self.image_transform,
-            batch_size=int(self.batch_size),
-            num_workers=self.num_workers,
-            forward=Forward(device, autocast, self.dtype, bool(self.normalize)),
-            on_error=self.on_error,
-            verbose=self.verbose,
-            expected_n_features=getattr(self, "n_features_out_", None),
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,25 +7,27 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from skal._core.device import ordinary_torch
-from skal.features._backbones import freeze, load, preparation_for
+from skal._core.device import ordinary_torch, resolve_device
+from skal._warnings import warn_user
+from skal.features._backbones import freeze, load, preparation_for, refuse_unknown
 from skal.features._embedded import Embedded
 from skal.features._embedding_file import EmbeddingFile
 from skal.features._forward import Forward
 from skal.features._identity import describe, describe_backbone, weights_sha256
 from skal.features._in_memory import EmbeddingsInMemory
 from skal.features._loading import Batch, Refusal, read_batches, resolve_workers
+from skal.features._logits import warn_of_logits
 from skal.features._preparation import Preparation
 from skal.features._progress import ImageProgress
+from skal.features._random_weights import seed_for
 from skal.features._sources import Images
-from skal.features._warnings import warn_user
 
 __all__ = ["EmbeddingJob"]
 
@@ -50,6 +52,28 @@ class EmbeddingJob:
     verbose: int
     expected_n_features: int | None = None
 
+    @classmethod
+    def of(cls, extractor: Any) -> Self:
+        """Make the job that the parameters of an extractor say, and what `fit` found if it was called."""
+        refuse_unknown(extractor.backbone)
+        device, autocast = resolve_device(extractor.device), extractor.autocast
+        if autocast == "auto":
+            autocast = "float16" if device.type == "cuda" else None
+        drawn = getattr(extractor, "seed_", None)
+        return cls(
+            backbone=extractor.backbone,
+            weights=extractor.weights,
+            seed=seed_for(extractor.backbone, extractor.weights, extractor.random_state, drawn),
+            image_size=extractor.image_size,
+            image_transform=extractor.image_transform,
+            batch_size=int(extractor.batch_size),
+            num_workers=extractor.num_workers,
+            forward=Forward(device, autocast, extractor.dtype, bool(extractor.normalize)),
+            on_error=extractor.on_error,
+            verbose=extractor.verbose,
+            expected_n_features=getattr(extractor, "n_features_out_", None),
+        )
+
     def run(self, images: Images, output: str | PathLike[str] | None, version: str = "") -> Embedded:
         """Embed images; what `output` holds already is not embedded again."""
         preparation = self._preparation_for(images)
@@ -57,7 +81,10 @@ class EmbeddingJob:
             model = self._load_backbone()
             with self._sink(output, images, preparation, model, version) as sink:
                 self._refuse(_left_out(sink))
-                self._fill(sink, preparation, self._frozen(model))
+                model = self._frozen(model)
+                if isinstance(self.backbone, nn.Module):
+                    warn_of_logits(model)
+                self._fill(sink, preparation, model)
                 left_out = _left_out(sink)
                 if len(left_out) == len(images):
                     raise _none_can_be_read(left_out)
@@ -76,7 +103,7 @@ class EmbeddingJob:
             for batch, embeddings in self.forward.run(model, preparation, batches, images):
                 self._refuse(batch.refused)
                 if embeddings is not None:
-                    return embeddings.shape[1]
+                    return int(embeddings.shape[1])
                 refused |= batch.refused
         raise _none_can_be_read(refused)
 

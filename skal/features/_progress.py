@@ -1,4 +1,4 @@
-"""Images per second, as a bar where rich is installed and as lines elsewhere."""
+"""Images per second: a bar on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -48,8 +48,11 @@ class ImageProgress:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
         except ImportError:
             return
+        console = Console(stderr=True)
+        if not (console.is_terminal or console.is_jupyter):  # a file would get the last state of the bar alone
+            return
         rate = TextColumn("{task.fields[rate]}")
         columns = (TextColumn("Embedding"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True))
+        self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("", total=self._n_images, completed=self._n_read_before, rate="")
         self._bar.start()

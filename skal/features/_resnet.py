@@ -27,7 +27,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
+        out: Tensor = self.relu(self.bn2(self.conv2(x)).add_(shortcut))
+        return out
 
 
 class Bottleneck(nn.Module):
@@ -51,7 +52,8 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
-        return self.relu(self.bn3(self.conv3(x)).add_(shortcut))
+        out: Tensor = self.relu(self.bn3(self.conv3(x)).add_(shortcut))
+        return out
 
 
 def _shortcut(n_in: int, n_out: int, stride: int) -> nn.Sequential | None:
@@ -164,7 +166,8 @@ def fold_batch_norm(model: ResNet) -> ResNet:
 
 
 def _fuse(conv: Any, norm: Any) -> nn.Module:
-    return fuse_conv_bn_eval(conv, norm)
+    fused: nn.Module = fuse_conv_bn_eval(conv, norm)
+    return fused
 
 
 def n_features_of(name: str) -> int:

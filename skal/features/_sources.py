@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from skal._files._images import IMAGE_SUFFIXES, list_images
+from skal._files._images import IMAGE_SUFFIXES, find_images
+from skal._warnings import warn_user
 from skal.features._decoding import UnreadableImage, decode_with_status, raise_what_passes
 from skal.features._loading import Batch, Refusal, may_fork, read_batches
 from skal.features._preparation import OfImage
@@ -199,15 +200,19 @@ def open_images(images: Any) -> Images:
 
 
 def images_in_folder(folder: Path) -> list[Path]:
-    """Every file below `folder` whose name ends as an image's, hidden ones left out, in order of their paths."""
+    """Every file below `folder` whose name ends as an image's, in order of their paths; warn of images left out."""
     if not folder.exists():
         raise FileNotFoundError(f"{folder}: there is no such folder of images.")
     if not folder.is_dir():
         raise ValueError(f"{folder} is one file; pass a folder, or a list of paths.")
-    found = list_images(folder, recursive=True)
-    if not found:
-        raise ValueError(f"{folder} holds no images, that is no files named {', '.join(IMAGE_SUFFIXES)}.")
-    return found
+    found = find_images(folder)
+    if not found.paths:
+        left_out = f" Left out: {found.left_out}." if found.left_out else ""
+        raise ValueError(f"{folder} holds no images, that is no files named {', '.join(IMAGE_SUFFIXES)}.{left_out}")
+    warning = found.warning(folder)
+    if warning is not None:
+        warn_user(warning)
+    return found.paths
 
 
 def _opened_dataset(dataset: Any) -> DatasetImages:

@@ -203,7 +203,7 @@ class Pool(OpenedRows):
         return {**vars(self), "_views": {}}
 
 
-class _Columns(BaseEstimator):
+class _Columns(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Holds the names and the number of features that scikit-learn's check finds."""
 
 

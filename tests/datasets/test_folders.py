@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from skal.datasets import load_flat_folder, load_image_folder
+from skal._files._images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from skal.datasets import load_dataset, load_flat_folder, load_image_folder
+from skal.features._sources import open_images
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_class_folders_directly_in_the_root(tree):
 def test_nested_images_are_sorted_by_the_parts_of_their_paths(tree):
     root = tree("a/b/1.jpg", "a/b-c/1.jpg", "a/b.jpg", "a/a.jpg")
     assert load_image_folder(root).images == sorted(root.rglob("*.jpg"))
-    assert load_flat_folder(root, recursive=True).images == sorted(root.rglob("*.jpg"))
+    assert load_flat_folder(root).images == sorted(root.rglob("*.jpg"))
 
 
 def test_what_is_no_image_or_hidden_is_left_out(tree):
@@ -50,12 +52,40 @@ def test_a_folder_named_like_an_image_is_a_folder(tree):
     assert load_image_folder(root).images == [root / "a" / "odd.jpg" / "1.png"]
 
 
-def test_a_flat_folder_is_not_searched_unless_asked(tree):
-    root = tree("1.jpg", "inner/2.jpg")
-    assert load_flat_folder(root).images == [root / "1.jpg"]
-    assert load_flat_folder(root, recursive=True).images == [root / "1.jpg", root / "inner" / "2.jpg"]
-    with pytest.raises(FileNotFoundError, match="recursive=True"):
-        load_flat_folder(tree("outer/in/3.jpg") / "outer")
+def test_a_flat_folder_is_searched_whole(tree):
+    root = tree("1.jpg", "inner/2.jpg", "inner/most/3.jpg")
+    assert load_flat_folder(root).images == [
+        root / "1.jpg",
+        root / "inner" / "2.jpg",
+        root / "inner" / "most" / "3.jpg",
+    ]
+    assert load_flat_folder(root).images == [Path(path) for path in open_images(root).paths]
+
+
+LEFT_OUT = r"1 \.dng, 2 \.heic \(images of a kind that is not read: convert .*\), 1 that are no images .*, 2 hidden"
+
+
+def test_images_of_a_kind_that_is_not_read_are_counted_in_a_warning(tree):
+    root = tree("a/1.jpg", "a/2.HEIC", "a/b/3.heic", "c/4.dng", "c/notes.txt", "c/.5.heic", ".d/6.heic", "c/7.png")
+    for name, load in {
+        "flat": load_flat_folder, "classes": load_image_folder, "embed": open_images,
+        "by name": lambda root: load_dataset("flat_folder", root),
+    }.items():  # fmt: skip
+        with pytest.warns(UserWarning, match=rf"^{root}: 2 images, 6 files left out: {LEFT_OUT}\.$") as warned:
+            load(root)
+        assert [warning.filename for warning in warned] == [__file__], name
+    with pytest.raises(FileNotFoundError, match=r"holds no image .* Left out: 1 \.heic"):
+        load_flat_folder(root / "a" / "b")
+    with pytest.raises(ValueError, match=r"holds no images, .* Left out: 1 \.heic"):
+        open_images(root / "a" / "b")
+    (root / "c" / "7.png").unlink()
+    with pytest.raises(ValueError, match=r"c holds no image \(left out: 1 \.dng .*\); fill"):
+        load_image_folder(root)
+
+
+def test_no_suffix_is_both_read_and_not():
+    assert not {*IMAGE_SUFFIXES} & {*UNREAD_SUFFIXES}
+    assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES))
 
 
 def test_images_without_a_class_are_refused(tree):

@@ -1,12 +1,13 @@
 """Datasets whose splits are lists of images: Flowers-102, DTD, Aircraft and ImageNet-LT."""
 
+import codecs
 import itertools
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from skal.datasets import load_aircraft, load_dtd, load_flowers102, load_imagenet, load_imagenet_lt
+from skal.datasets import load_aircraft, load_dataset, load_dtd, load_flowers102, load_imagenet, load_imagenet_lt
 
 # Table 15 of the paper
 FLOWERS = {"train": 1_020, "val": 1_020, "test": 6_149}
@@ -34,6 +35,7 @@ def test_flowers_may_lie_in_a_folder_of_that_name(write, tmp_path):
     [
         ({"setid": 1}, "no variable 'trnid'"),
         ({"trnid": [[1, 8]]}, "lists image 8, but"),
+        ({"trnid": [[1, 3, 1]]}, r"setid\.mat lists '1' twice"),
         ({"trnid": [[0, 1]]}, "from 1"),
         ({"trnid": [[1.5]]}, "from 1"),
         ({"trnid": np.zeros((1, 0))}, "from 1"),
@@ -144,15 +146,17 @@ def test_aircraft_refuse_what_they_do_not_know(write):
 
 @pytest.fixture
 def imagenet_lt(tmp_path):
-    """1,000 classes of one image; lists of the published length that name each many times."""
-    names = [f"train/n{label:08d}/n{label:08d}_1.JPEG" for label in range(1_000)]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
+    """1,000 classes of one image, each under 116 names; lists of any length up to the published one."""
+    folders = [f"n{label:08d}" for label in range(1_000)]
+    for folder in folders:
+        (tmp_path / "train" / folder).mkdir(parents=True)
+        (tmp_path / "train" / folder / "1.JPEG").touch()
+    for number in range(116):
+        (tmp_path / "train" / f"again{number}").symlink_to(tmp_path / "train")
 
     def write_list(n_lines):
-        lines = "".join(f"{names[row % 1_000]} {row % 1_000}\n" for row in range(n_lines))
-        (tmp_path / "ImageNet_LT_train.txt").write_text(lines)
+        rows = ((f"train/again{row // 1_000}/{folders[row % 1_000]}/1.JPEG", row % 1_000) for row in range(n_lines))
+        (tmp_path / "ImageNet_LT_train.txt").write_text("".join(f"{name} {label}\n" for name, label in rows))
         return tmp_path
 
     return write_list
@@ -187,6 +191,7 @@ def test_the_lists_of_imagenet_lt_may_lie_elsewhere(write, tmp_path):
         ("train/n01440764/b.JPEG 1\n", "leaves out labels"),
         ("train/n01440764/b.JPEG 0\ntrain/n01443537/a.JPEG 0\n", "label 0 to images of n01440764 and of n01443537"),
         ("train/n01440764/b.JPEG 0\ntrain/n01440764/c.JPEG 1\n", "several labels"),
+        ("train/n01440764/b.JPEG 0\ntrain/n01440764/./b.JPEG 0\n", r"lists 'train/n01440764/\./b\.JPEG' twice"),
         (b"\xff\xfe\x00", "no text file"),
     ],
 )
@@ -199,11 +204,40 @@ def test_a_wrong_list_is_refused(lines, says, write):
     assert str(path) in str(caught.value)
 
 
+def test_an_image_that_is_listed_twice_is_refused(write):
+    written = write("dtd")
+    path = written.root / "dtd" / "labels" / "train1.txt"
+    path.write_text(path.read_text() + "banded/banded_0001.jpg\n")
+    with pytest.raises(ValueError, match=r"train1\.txt lists 'banded/banded_0001\.jpg' twice"):
+        load_dtd(written.root, check_sizes=False)
+    written = write("aircraft")
+    data = written.root / "fgvc-aircraft-2013b" / "data"
+    path = data / "images_variant_train.txt"
+    path.write_text(path.read_text() + "0000001 F/A-18\n")
+    with pytest.raises(ValueError, match=r"images_variant_train\.txt lists '0000001' twice"):
+        load_aircraft(written.root, check_sizes=False, val="official")
+    (data / "variants.txt").write_text("707-320\nF/A-18\nBoeing 717\nF/A-18\n")
+    with pytest.raises(ValueError, match=r"variants\.txt lists 'F/A-18' twice"):
+        load_aircraft(written.root, check_sizes=False, val="official")
+
+
+@pytest.mark.parametrize("name", ["dtd", "aircraft", "imagenet_lt"])
+def test_a_list_may_begin_with_a_byte_order_mark(name, write):
+    """As editors on Windows write it."""
+    written = write(name)
+    expected = load_dataset(name, written.root, **written.options)
+    for path in written.root.rglob("*.txt"):
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    found = load_dataset(name, written.root, **written.options)
+    assert found.images == expected.images
+    assert found.class_names == expected.class_names
+
+
 def test_many_missing_images_are_counted(imagenet_lt):
     root = imagenet_lt(115_846)
-    for name in ("train/n00000000", "train/n00000007"):
-        next((root / name).iterdir()).unlink()
-    with pytest.raises(FileNotFoundError, match=r"n00000000_1\.JPEG.*and 229 more"):
+    for name in ("n00000000", "n00000007"):
+        (root / "train" / name / "1.JPEG").unlink()
+    with pytest.raises(FileNotFoundError, match=r"n00000000/1\.JPEG.*and 229 more"):
         load_imagenet_lt(root)
 
 

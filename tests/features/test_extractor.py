@@ -555,3 +555,11 @@ def test_what_surrounds_it_changes_nothing(kind, num_workers, surroundings, file
         assert extractor.fit(files).n_features_out_ == expected.shape[1]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("call", ["transform", "embed", "fit_transform"])
+def test_warnings_point_at_the_line_of_the_user(call, arrays):
+    extractor = TorchFeatureExtractor("resnet18-cifar", random_state=0)
+    with pytest.warns(UserWarning, match="random weights") as warned:
+        getattr(extractor, call)(arrays[:2])
+    assert [warning.filename for warning in warned] == [__file__]
