@@ -187,8 +187,8 @@ def test_more_seeds_and_budgets_later_compute_only_those(datasets, weights, tmp_
         assert more[place][:1] == scores
 
 
-def test_rounds_on_the_way_are_made_and_not_scored(datasets, weights, output):
-    settings = Settings(datasets, output, weights, any_size=True, n_seeds=1, budgets=(20,))
+def test_rounds_on_the_way_are_made_and_not_scored(datasets, weights, tmp_path):
+    settings = Settings(datasets, tmp_path, weights, any_size=True, n_seeds=1, budgets=(20,))
     done = Interrupt(after=None)
     table_run = TableRun(TABLES["1"], settings, done)
     (group,) = table_run.groups()
