@@ -26,12 +26,11 @@ from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.datasets import load_fashion_mnist
 from skal.evaluation import BudgetCurve, budget_curve
 from skal.features import TorchFeatureExtractor
+from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
-    MultiKMeansSampler,
     RandomSampler,
     UniformKMeansSampler,
     UniformSampler,
@@ -57,15 +56,14 @@ def pretrained_backbone(image_size: int) -> torch.nn.Module:
 
 def embed_images(folder: Path, n_images: int | None) -> LabeledPool:
     """Embed Debian's images into `folder`; what is there already is not embedded again."""
-    backbone = pretrained_backbone(_IMAGE_SIZE)
+    extractor = TorchFeatureExtractor(
+        pretrained_backbone(_IMAGE_SIZE), image_size=_IMAGE_SIZE, dtype="float16", verbose=1
+    )
     parts = []
     for split, at_most in (("train", n_images), ("test", n_images and n_images // 6)):
         collection = load_fashion_mnist(split=split)
         start = time.perf_counter()
-        extractor = TorchFeatureExtractor(
-            backbone, image_size=_IMAGE_SIZE, dtype="float16", output=folder / f"{split}.npy", verbose=1
-        )
-        X = extractor.transform(collection.images[:at_most])
+        X = extractor.embed(collection.images[:at_most], folder / f"{split}.npy").embeddings
         print(f"{split}: {len(X):,} images in {time.perf_counter() - start:.0f} s")
         parts += [np.asarray(X), collection.y[:at_most]]
     return LabeledPool("Fashion-MNIST, EfficientNet-Lite0", *parts)
@@ -79,7 +77,7 @@ def make_samplers(n_classes: int) -> dict:
         "Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=random),
         "Core-set": IterativeSampler(CoreSetSampler(), initial=random),
         "VAAL": IterativeSampler(VAALSampler(), initial=random),
-        "Multi K-means": MultiKMeansSampler(),
+        "Multi K-means": MultiKMeansSampler(labeled_rows="skip"),
         "Uniform(K-means)": UniformKMeansSampler(n_clusters=n_classes),
         K_MEANS: KMeansSampler(),
     }

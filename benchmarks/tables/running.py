@@ -132,7 +132,7 @@ class TableRun:
             with warnings.catch_warnings():
                 if backbone.checkpoint is None:
                     warnings.filterwarnings("ignore", message="weights=None")
-                X = self._extractor(dataset, backbone, path).transform(images)
+                X = self._extractor(dataset, backbone).embed(images, path).embeddings
             self._splits[place] = _split(dataset, split, backbone, X, images.y)
         return self._splits[place]
 
@@ -184,14 +184,13 @@ class TableRun:
     def embeddings_path(self, dataset: Dataset, split: str, backbone: Backbone) -> Path:
         return self.settings.output / "embeddings" / f"{dataset.name}-{backbone.name}-{split}.npy"
 
-    def _extractor(self, dataset: Dataset, backbone: Backbone, path: Path) -> TorchFeatureExtractor:
+    def _extractor(self, dataset: Dataset, backbone: Backbone) -> TorchFeatureExtractor:
         extractor = TorchFeatureExtractor(
             backbone.architecture,
             None if backbone.checkpoint is None else str(self.settings.weights),
             image_transform=dataset.name if dataset.name.startswith("cifar") else "imagenet",
             device=self.settings.device,
             normalize=False,  # samplers and NN normalise rows themselves; LIN and Max-Entropy take them as they are
-            output=str(path),
             random_state=0,
             verbose=1,
         )

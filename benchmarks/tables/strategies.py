@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.tables.descriptions import Panel, Start
-from skal.base import BaseSampler
+from skal import registry
 from skal.classifiers import LinearProbe
-from skal.samplers import (
-    CoreSetSampler,
-    IterativeSampler,
-    KMeansSampler,
-    MaxEntropySampler,
-    RandomSampler,
-    UniformKMeansSampler,
-    UniformSampler,
-    VAALSampler,
-)
+from skal.rounds import IterativeSampler
 
 __all__ = ["Step", "make_sampler", "make_strategies", "plan_steps"]
 
@@ -76,21 +67,13 @@ def _make_strategy(method: str, panel: Panel, device: str) -> Any:
     return IterativeSampler(sampler, initial=make_sampler(_start_of(method, panel).method, n_classes, device))
 
 
-def make_sampler(method: str, n_classes: int, device: str) -> BaseSampler:
+def make_sampler(method: str, n_classes: int, device: str) -> Any:
     """Return one strategy, its budget and seed still to be set; in rounds, the one that picks each round."""
-    match method:
-        case "Uniform":
-            return UniformSampler()
-        case "Random":
-            return RandomSampler()
-        case "Uniform(K-means)":
-            return UniformKMeansSampler(n_clusters=n_classes, device=device)
-        case "K-means" | "Multi K-means":
-            return KMeansSampler(device=device)
-        case "Core-set":
-            return CoreSetSampler(device=device)
-        case "Max-Entropy":
-            return MaxEntropySampler(classifier=LinearProbe(lr=0.001, scaling=None, device=device))
-        case "VAAL":
-            return VAALSampler(device=device)
-    raise ValueError(f"There is no strategy {method!r}.")
+    entry = registry.sampler_titled("K-means" if method == MULTI_KMEANS else method)
+    settings: dict[str, dict[str, Any]] = {
+        MULTI_KMEANS: {"labeled_rows": "skip"},
+        "Uniform(K-means)": {"n_clusters": n_classes, "labeled_rows": "skip"},
+        "Max-Entropy": {"classifier": LinearProbe(lr=0.001, scaling=None, device=device)},
+    }
+    sampler = entry.make(**settings.get(method, {}))
+    return sampler.set_params(device=device) if "device" in sampler.get_params() else sampler

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from skal._validation import set_random_states
-from skal.samplers import IterativeSampler
+from skal.rounds import IterativeSampler
 
 __all__ = ["Course", "pick", "plan_courses"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
-from skal._core.greedy import k_center, row_nearest_mean
+from skal._core.greedy import ExactRows, KCenter, LazyGreedy, row_nearest_mean
 from skal._validation import DEVICE, StrOptions
 from skal.base import BaseSampler
 
@@ -100,16 +101,28 @@ class CoreSetSampler(BaseSampler):
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device)
         self.device_ = view.device
+        exact_rows = ExactRows(
+            request.pool.raw_blocks(torch.device("cpu"), dtype=torch.float64),
+            normalize=self.metric == "cosine",
+            factor=view.frame.factor,
+        )
         first_idx = np.empty(0, dtype=np.int64)
         if len(request.labeled_idx) == 0:
-            first = row_nearest_mean(view.blocks) if self.init == "mean" else request.rng.integers(view.n_rows)
+            first = self._first_row(view, exact_rows, request.rng)
             first_idx = np.array([first], dtype=np.int64)
+        center_idx = np.concatenate([request.labeled_idx, first_idx])
+        n_more = request.budget - len(first_idx)
+        greedy = LazyGreedy(KCenter(view.blocks, exact_rows, center_idx, n_more), excluded=center_idx)
         request.progress.begin(None, "batch")
-        result = k_center(
-            view.blocks,
-            np.concatenate([request.labeled_idx, first_idx]),
-            request.budget - len(first_idx),
+        picks = greedy.pick(
+            n_more,
             on_batch=lambda n_picks, sq_dist: request.progress.advance(n_picks, math.sqrt(sq_dist), "distance"),
         )
-        self.radius_ = math.sqrt(result.max_sq_dist) / view.frame.factor
-        return np.concatenate([first_idx, result.picks])
+        self.radius_ = math.sqrt(max(greedy.largest_gain(), 0.0)) / view.frame.factor
+        return np.concatenate([first_idx, picks])
+
+    def _first_row(self, view, exact_rows, rng):
+        if self.init == "random":
+            return rng.integers(view.n_rows)
+        origin_norm = float(np.linalg.norm(view.frame.origin * view.frame.factor))
+        return row_nearest_mean(view.blocks, exact_rows, origin_norm=origin_norm)

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
-from skal._core.device import full_float32, resolve_device
+from skal._core.device import ordinary_torch, resolve_device
 from skal._core.kmeans import lloyd, partition
 from skal._core.restricted import enough_passes, restricted_kmeans
 from skal._core.seeding import kmeans_plus_plus
@@ -193,7 +193,7 @@ class KMeansSampler(BaseSampler):
         ``2·m·budget·d`` operations in one pass.
         """
         check_is_fitted(self, "cluster_centers_")
-        with full_float32():
+        with ordinary_torch():
             labels, sq_dist = self._assign(open_pool(self, X, reset=False))
         return labels, np.sqrt(sq_dist) / self._frame.factor
 

@@ -6,7 +6,8 @@ import pytest
 from benchmarks.tables.descriptions import CIFAR10, TABLES, Panel, Start
 from benchmarks.tables.strategies import make_sampler, make_strategies, plan_steps
 from skal.evaluation import select
-from skal.samplers import IterativeSampler, KMeansSampler, MultiKMeansSampler, RandomSampler
+from skal.rounds import IterativeSampler, MultiKMeansSampler
+from skal.samplers import KMeansSampler, RandomSampler
 
 
 def take_all(method, panel, budgets, X, y, n_seeds):
@@ -28,7 +29,7 @@ def test_rounds_one_by_one_are_the_rounds_in_one_go(blobs, method, budgets):
     picks = take_all(method, TABLES["1"].panels[0], budgets, X, y, n_seeds=2)
     whole = IterativeSampler(make_sampler(method, 3, "cpu"), budgets, initial=RandomSampler(), random_state=1)
     if method == "Multi K-means":
-        whole = MultiKMeansSampler(budgets, random_state=1)
+        whole = MultiKMeansSampler(budgets, labeled_rows="skip", random_state=1)
     in_one_go = whole.fit(X, y).selected_indices_
     for budget in budgets:
         np.testing.assert_array_equal(picks[method, budget, 1], in_one_go[:budget])

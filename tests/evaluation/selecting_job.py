@@ -5,7 +5,8 @@ import sys
 import numpy as np
 
 from skal.evaluation import select
-from skal.samplers import IterativeSampler, KMeansSampler
+from skal.rounds import IterativeSampler
+from skal.samplers import KMeansSampler
 
 
 def say(what):

@@ -9,9 +9,9 @@ from sklearn.linear_model import LogisticRegression
 import skal
 from skal.classifiers import CosineKNNClassifier, LinearProbe, _probe_training
 from skal.evaluation import BudgetCurve, budget_curve, category_coverage
+from skal.rounds import IterativeSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
     RandomSampler,

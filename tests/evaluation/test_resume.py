@@ -16,7 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from skal.base import BaseSampler
 from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.evaluation import BudgetCurve, budget_curve, score, select
-from skal.samplers import IterativeSampler, KMeansSampler, MaxEntropySampler, RandomSampler
+from skal.rounds import IterativeSampler
+from skal.samplers import KMeansSampler, MaxEntropySampler, RandomSampler
 
 JOB = Path(__file__).with_name("selecting_job.py")
 

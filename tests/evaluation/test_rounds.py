@@ -6,14 +6,8 @@ import pytest
 import skal
 from skal.evaluation import select
 from skal.evaluation._rounds import plan_courses
-from skal.samplers import (
-    CoreSetSampler,
-    IterativeSampler,
-    KMeansSampler,
-    MaxEntropySampler,
-    MultiKMeansSampler,
-    RandomSampler,
-)
+from skal.rounds import IterativeSampler, MultiKMeansSampler
+from skal.samplers import CoreSetSampler, KMeansSampler, MaxEntropySampler, RandomSampler
 
 ROUNDS = {
     "Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=RandomSampler()),

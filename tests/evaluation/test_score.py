@@ -11,7 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.evaluation import Selections, _training, budget_curve, category_coverage, score, select
-from skal.samplers import IterativeSampler, KMeansSampler, RandomSampler, UniformSampler
+from skal.rounds import IterativeSampler
+from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
 
 
 @pytest.fixture(scope="module")

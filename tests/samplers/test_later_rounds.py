@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import CoreSetSampler, KMeansSampler, UniformKMeansSampler
 
 
@@ -29,6 +30,13 @@ def test_hardly_a_near_copy_of_a_labelled_row_is_bought(sampler, photos):
     first = KMeansSampler(50, random_state=0).fit_select(X)
     second = sampler.fit_select(X, labeled_indices=first)
     assert np.isin(photo[second], photo[first]).mean() <= 0.02
+
+
+@pytest.mark.parametrize("rounds", [MultiKMeansSampler, IterativeSampler])
+def test_rounds_buy_hardly_a_photo_twice(rounds, photos):
+    X, photo = photos
+    picks = rounds(budgets=(50, 100, 150), random_state=0).fit(X).selected_indices_
+    assert len(np.unique(photo[picks])) >= 148
 
 
 def test_the_papers_rule_buys_them(photos):

@@ -1,0 +1,128 @@
+"""Weighted facility location: how similar each row of the pool is to the row picked that is most like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.greedy._objective import Candidates, Objective
+from skal._core.greedy._similarity import Similarity
+
+__all__ = ["FacilityLocation"]
+
+_CANDIDATES_AT_ONCE = 1024
+_COLUMN_BYTES = 1 << 27
+# Less than this share of all that is covered is what rounding leaves of nothing.
+_NEGLIGIBLE = 1e-12
+
+
+class FacilityLocation(Objective):
+    """``Σ w_x · max over picks s of k(x, s)``: the gain of a row is what it adds to that sum.
+
+    MaxHerding is this with a kernel of distances, ProbCover with a kernel of 0 and 1.
+
+    Parameters
+    ----------
+    similarity : Similarity of n rows, never negative
+    weights : float64 Tensor of shape (n,), default=None
+        How much each row counts; None counts all alike.
+    covered_by : int64 ndarray, default=None
+        Rows that cover their surroundings already, as if they had been picked.
+
+    Notes
+    -----
+    The gain of every row is computed once, ``n²`` similarities, and then of those that could win. Memory: three
+    vectors of length n, and the columns of as many candidates as fit 128 MiB, at least one.
+
+    Gains are computed in float64 and compared in float32, so that the last digits of a sum decide nothing:
+    among gains that agree to seven digits, the lowest row wins.
+
+    References
+    ----------
+    .. [1] Bae et al., "Generalized coverage for more robust low-budget active learning", ECCV 2024.
+    """
+
+    gains_only_fall = True
+    least_gain = 0.0
+
+    def __init__(
+        self, similarity: Similarity, *, weights: Tensor | None = None, covered_by: np.ndarray | None = None
+    ) -> None:
+        self.n_rows = similarity.n_rows
+        self.n_candidates = max(1, min(_CANDIDATES_AT_ONCE, _COLUMN_BYTES // (8 * self.n_rows)))
+        self._similarity = similarity
+        ones = torch.ones(self.n_rows, dtype=torch.float64, device=similarity.device)
+        self._weights = ones if weights is None else weights.to(ones)
+        self._coverage = torch.zeros_like(ones)
+        for row_idx in _split(np.empty(0, dtype=np.int64) if covered_by is None else covered_by):
+            for where, tile in similarity.tiles(row_idx):
+                self._coverage[where] = torch.maximum(self._coverage[where], tile.amax(dim=1))
+
+    @property
+    def value(self) -> float:
+        """The sum that is maximised."""
+        return float(self._weights @ self._coverage)
+
+    def gains(self, row_idx: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._gains_of_some(part) for part in _split(row_idx)])
+
+    def add(self, row: int) -> None:
+        self.cover(self.columns(np.array([row]))[0])
+
+    def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
+        return _Columns(self, row_idx, upper)
+
+    def columns(self, row_idx: np.ndarray) -> Tensor:
+        """Similarities of some candidates to every row, float64 of shape (m, n)."""
+        columns = self._coverage.new_empty((len(row_idx), self.n_rows))
+        for where, tile in self._similarity.tiles(row_idx):
+            columns[:, where] = tile.T
+        return columns
+
+    def cover(self, column: Tensor) -> None:
+        """Add the candidate that has this column."""
+        torch.maximum(self._coverage, column, out=self._coverage)
+
+    def gains_of_columns(self, columns: Tensor) -> np.ndarray:
+        """What candidates would add whose columns, (m, n), are at hand."""
+        return self._comparable((columns - self._coverage).clamp_(min=0) @ self._weights)
+
+    def _gains_of_some(self, row_idx: np.ndarray) -> np.ndarray:
+        gains = self._coverage.new_zeros(len(row_idx))
+        for where, tile in self._similarity.tiles(row_idx):
+            gains += _added(tile, self._weights[where], self._coverage[where])
+        return self._comparable(gains)
+
+    def _comparable(self, gains: Tensor) -> np.ndarray:
+        """Round gains to what they are compared by."""
+        is_nothing = gains <= _NEGLIGIBLE * (gains + self.value)
+        return gains.masked_fill(is_nothing, 0.0).float().double().cpu().numpy()
+
+
+class _Columns(Candidates):
+    """Candidates whose similarities to all rows are kept, so that a gain is a pass over one vector."""
+
+    objective: FacilityLocation
+
+    def __init__(self, objective: FacilityLocation, row_idx: np.ndarray, upper: np.ndarray) -> None:
+        super().__init__(objective, row_idx, upper)
+        self._columns = objective.columns(row_idx)
+
+    def _gains(self, positions: np.ndarray) -> np.ndarray:
+        return self.objective.gains_of_columns(self._columns[positions])
+
+    def _pass_on(self, position: int) -> None:
+        self.objective.cover(self._columns[position])
+
+
+def _added(similarities: Tensor, weights: Tensor, coverage: Tensor) -> Tensor:
+    """What each candidate adds to the coverage of a tile of rows, (t, m) → (m,)."""
+    return weights @ (similarities - coverage[:, None]).clamp_(min=0)
+
+
+def _split(row_idx: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(row_idx), _CANDIDATES_AT_ONCE):
+        yield row_idx[start : start + _CANDIDATES_AT_ONCE]
