@@ -9,7 +9,7 @@ import hashlib
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import (
     BuiltinFunctionType,
@@ -29,7 +29,7 @@ import torch
 
 from skal._files._fingerprint import fingerprint
 
-__all__ = ["describe"]
+__all__ = ["describe", "describe_each"]
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis), type(NotImplemented))
 _BUILTIN = (np.ufunc, BuiltinFunctionType, MethodWrapperType, torch.dtype, torch.device, np.dtype)
@@ -80,15 +80,22 @@ def describe(value: Any, *, version: str = "") -> str:
     >>> describe(LogisticRegression(), version="1") == describe(LogisticRegression(), version="2")
     False
     """
-    described = _Describer(takes_opaque=bool(version)).describe(value)
-    return f"version {version!r} of {described}" if version else described
+    return describe_each([value], version=version)[0]
+
+
+def describe_each(values: Iterable[Any], *, version: str = "") -> list[str]:
+    """Describe many values, each as `describe` does; an array that several hold is read once."""
+    arrays: dict[int, tuple[Any, str]] = {}
+    described = [_Describer(bool(version), arrays).describe(value) for value in values]
+    return [f"version {version!r} of {each}" for each in described] if version else described
 
 
 class _Describer:
     """One description under way: what is described once is not described again, and cycles end."""
 
-    def __init__(self, takes_opaque: bool) -> None:
+    def __init__(self, takes_opaque: bool, arrays: dict[int, tuple[Any, str]]) -> None:
         self._takes_opaque = takes_opaque
+        self._arrays = arrays
         self._done: dict[tuple[int, bool], tuple[Any, str]] = {}  # the value too, so that no other takes its id
         self._depth = 0
         self._is_frozen = False  # whether what was fitted counts
@@ -161,7 +168,9 @@ class _Describer:
         dtype = getattr(value, "dtype", "")
         if isinstance(value, np.ndarray) and value.dtype.hasobject:
             return f"{_name(type(value))}({value.shape}, {self._items(value.ravel().tolist())})"
-        return f"{_name(type(value))}({dtype}, {fingerprint(value)})"
+        if id(value) not in self._arrays:
+            self._arrays[id(value)] = value, fingerprint(value)
+        return f"{_name(type(value))}({dtype}, {self._arrays[id(value)][1]})"
 
     def _state(self, value: Any) -> str:
         """What pickle would keep of an object: how it is made, its attributes, its items."""

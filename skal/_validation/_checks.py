@@ -112,14 +112,15 @@ def check_totals(estimator: Any, budgets: Any, n_samples: int) -> list[int]:
 
 
 def check_row_numbers(
-    rows: Any, n_samples: int, name: str, *, accept_mask: bool = False, distinct: bool = False
+    rows: Any, n_samples: int | None, name: str, *, accept_mask: bool = False, distinct: bool = False
 ) -> np.ndarray:
     """Check numbers of rows of a pool; return them as int64, in the order given.
 
     Parameters
     ----------
     rows : array-like of int, or boolean mask of shape (n_samples,)
-    n_samples : int
+    n_samples : int or None
+        None where the pool is not known yet.
     name : str
         What the caller's user knows them by.
     accept_mask : bool, default=False
@@ -141,9 +142,10 @@ def check_row_numbers(
     if given.dtype.kind not in "iu":
         allowed = "row numbers or be a boolean mask" if accept_mask else "row numbers"
         raise ValueError(f"{name} must hold {allowed}; found dtype {given.dtype}.")
-    outside = given[(given < 0) | (given >= n_samples)]
+    outside = given[(given < 0) | (given >= (np.inf if n_samples is None else n_samples))]
     if len(outside):
-        raise ValueError(f"{name} holds {outside[0]}, which is not a row of the pool: n_samples={n_samples}.")
+        of_pool = "" if n_samples is None else f": n_samples={n_samples}"
+        raise ValueError(f"{name} holds {outside[0]}, which is not a row of the pool{of_pool}.")
     if distinct:
         values, counts = np.unique(given, return_counts=True)
         if len(values) < len(given):
@@ -151,7 +153,7 @@ def check_row_numbers(
     return given.astype(np.int64)
 
 
-def _rows_of_mask(mask: np.ndarray, n_samples: int, name: str, accept_mask: bool) -> np.ndarray:
+def _rows_of_mask(mask: np.ndarray, n_samples: int | None, name: str, accept_mask: bool) -> np.ndarray:
     if not accept_mask:
         raise ValueError(f"{name} is a boolean mask; pass row numbers: np.flatnonzero(mask).")
     if len(mask) != n_samples:

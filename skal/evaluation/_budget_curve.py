@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from skal.evaluation._curve import BudgetCurve, Score
+from skal.evaluation._curve import BudgetCurve
 from skal.evaluation._records import open_records
 from skal.evaluation._rounds import plan_courses
+from skal.evaluation._scores import Score
 from skal.evaluation._select import check_selection, run_courses
 from skal.evaluation._selections import Selection
 from skal.evaluation._training import Trial, run_trial

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,46 +14,13 @@ import numpy.typing as npt
 from skal._files._atomic import write_atomically
 from skal.evaluation._layout import Line, Sheet, to_html, to_text
 from skal.evaluation._metrics import COVERAGE
+from skal.evaluation._scores import CurveKey
 from skal.evaluation._selections import Selections
 from skal.evaluation._statistics import summary, t_interval
 
-__all__ = ["BudgetCurve", "CurveKey", "Score"]
+__all__ = ["BudgetCurve"]
 
 _FORMAT = "skal budget curve 2"
-
-
-class CurveKey(NamedTuple):
-    """What a value of a curve is known by; a plain tuple of the five is equal to it."""
-
-    sampler: str
-    budget: int
-    seed: int
-    classifier: str | None  # None for the coverage
-    metric: str
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one classifier scored, trained on one selection.
-
-    Attributes
-    ----------
-    sampler : str
-    budget, seed : int
-        Of the selection.
-    classifier : str
-    training_seed : int
-        The ``random_state`` of the classifier.
-    values : dict of str to float
-        By metric.
-    """
-
-    sampler: str
-    budget: int
-    seed: int
-    classifier: str
-    training_seed: int
-    values: Mapping[str, float]
 
 
 class BudgetCurve:
@@ -83,6 +49,28 @@ class BudgetCurve:
         Of the classifiers, in the order of `scoring`.
     measures : tuple of (str or None, str)
         Every pair of classifier and metric, and (None, "coverage").
+
+    Examples
+    --------
+    >>> from skal.evaluation import BudgetCurve, Selections
+    >>> selections = Selections({("Random", 2, 0): [0, 1], ("K-means", 2, 0): [1, 3]}, y=[0, 0, 1, 1])
+    >>> values = {("Random", 2, 0, "NN", "accuracy"): 0.5, ("K-means", 2, 0, "NN", "accuracy"): 0.75}
+    >>> coverage = {(*key, None, "coverage"): value for key, value in selections.coverage.items()}
+    >>> curve = BudgetCurve(selections, ("NN",), {**values, **coverage})
+    >>> curve.scores("K-means", 2, "NN")
+    array([0.75])
+    >>> print(curve)
+    Top-1 accuracy, % (mean ± std over 1 seed), by budget
+    Method   NN     2
+    ─────────────────
+    Random   ✓   50.0
+    K-means  ✓   75.0
+    <BLANKLINE>
+    Category coverage, % (mean ± std over 1 seed), by budget
+    Method       2
+    ──────────────
+    Random    50.0
+    K-means  100.0
     """
 
     def __init__(
@@ -151,7 +139,23 @@ class BudgetCurve:
         return np.array(list(found.values()))
 
     def check_measure(self, classifier: str | None, metric: str | None) -> tuple[str | None, str]:
-        """Return the classifier and the metric that are meant; KeyError if there are none of these names."""
+        """Fill in which classifier and metric are meant.
+
+        Parameters
+        ----------
+        classifier, metric : str or None
+            As in `scores`.
+
+        Returns
+        -------
+        classifier : str or None
+        metric : str
+
+        Raises
+        ------
+        KeyError
+            If there are none of these names.
+        """
         if classifier is None:
             if metric not in (None, COVERAGE):
                 raise KeyError(f"{metric!r} is a metric of classifiers: name one of {', '.join(self.classifiers)}.")

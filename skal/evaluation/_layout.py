@@ -58,7 +58,8 @@ class Sheet:
     @property
     def title(self) -> str:
         unit = ", %" if is_fraction(self.metric) else ","
-        return f"{title_of(self.metric)}{unit} (mean ± std over {self.n_seeds} seeds), by budget"
+        seeds = "1 seed" if self.n_seeds == 1 else f"{self.n_seeds} seeds"
+        return f"{title_of(self.metric)}{unit} (mean ± std over {seeds}), by budget"
 
     @property
     def header(self) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skal._validation import check_row_numbers
+
 __all__ = ["COVERAGE", "Categories", "category_counts", "category_coverage"]
 
 COVERAGE = "coverage"
@@ -26,17 +28,8 @@ class Categories:
 
     def counts(self, indices: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Count the picks of each class, shape (n_classes,)."""
-        pool_idx = np.asarray(indices)
-        if pool_idx.size and pool_idx.dtype.kind not in "iu":
-            raise TypeError(
-                f"indices must be row numbers; found {pool_idx.dtype}. For a mask, pass np.flatnonzero(mask)."
-            )
-        n_rows = len(self._class_of)
-        outside = pool_idx[(pool_idx < 0) | (pool_idx >= n_rows)]
-        if outside.size:
-            raise IndexError(f"indices holds {outside[0]}, which is not a row of the pool: y has {n_rows} entries.")
-        class_of_picks = self._class_of[pool_idx.astype(np.int64)]
-        return np.bincount(class_of_picks, minlength=len(self._classes)).astype(np.int64)
+        pool_idx = check_row_numbers(indices, len(self._class_of), "indices")
+        return np.bincount(self._class_of[pool_idx], minlength=len(self._classes)).astype(np.int64)
 
     def coverage(self, indices: Sequence[int] | npt.NDArray[Any]) -> float:
         """Measure the fraction of the classes that the picks hold."""
@@ -60,10 +53,8 @@ def category_counts(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any])
 
     Raises
     ------
-    IndexError
-        If an index is not a row of the pool.
-    TypeError
-        If the indices are a mask or not whole numbers.
+    ValueError
+        If an index is not a row of the pool, or the indices are a mask or not whole numbers.
 
     References
     ----------
@@ -94,10 +85,8 @@ def category_coverage(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any
 
     Raises
     ------
-    IndexError
-        If an index is not a row of the pool.
-    TypeError
-        If the indices are a mask or not whole numbers.
+    ValueError
+        If an index is not a row of the pool, or the indices are a mask or not whole numbers.
 
     References
     ----------

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import skal
-from skal._files._describe import describe
+from skal._files._describe import describe_each
 from skal._files._fingerprint import fingerprint, joint_fingerprint
 from skal._files._log import AppendLog, read_log
 
@@ -76,9 +76,9 @@ class Records:
             [{"of": name, "fingerprint": found} for name, found in fingerprints.items() - self._fingerprints.items()]
         )
 
-    def describe(self, estimator: Any) -> str:
-        """Say what decides the result of an estimator; nothing where nothing is kept."""
-        return describe(estimator, version=self._version) if self.keeps else ""
+    def describe_each(self, estimators: Sequence[Any]) -> list[str]:
+        """Say what decides the result of each estimator; nothing where nothing is kept."""
+        return describe_each(estimators, version=self._version) if self.keeps else [""] * len(estimators)
 
     def picks(self, sampler: str, totals: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
         """Return the rows that a sampler added to reach the last of `totals`; None where that is still to be done."""

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from skal.evaluation._curve import BudgetCurve, Score
+from skal.evaluation._curve import BudgetCurve
 from skal.evaluation._records import open_records
+from skal.evaluation._scores import Score
 from skal.evaluation._selections import Selections
 from skal.evaluation._training import Trial, run_trial
 
@@ -73,10 +74,8 @@ def score(
     TypeError
         If `training_seed` is neither an integer nor None.
     ValueError
-        If a metric is not known or gives no number, a classifier refuses, or `resume_from` belongs to other data, is
-        damaged or something else.
-    IndexError
-        If a selection holds rows that X does not have.
+        If a metric is not known or gives no number, a selection holds rows that X does not have, a classifier
+        refuses, or `resume_from` belongs to other data, is damaged or something else.
     RuntimeError
         If another process has `resume_from` open.
     OSError

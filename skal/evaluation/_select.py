@@ -141,7 +141,9 @@ def _advance(
     records: Records, courses: list[Course], X: Any, y: Any, n_jobs: int | None
 ) -> Generator[tuple[Course, int]]:
     """Yield each course with the total that it has just reached, what the records hold first."""
-    described = [records.describe(course.sampler) + (" without labels" if y is None else "") for course in courses]
+    described = records.describe_each([course.sampler for course in courses])
+    if y is None:
+        described = [f"{each} without labels" for each in described]
     for course, description in zip(courses, described, strict=True):
         while not course.is_finished:
             rows = records.picks(description, course.totals_so_far)

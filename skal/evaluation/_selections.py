@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skal._files._atomic import write_atomically
+from skal._validation import check_row_numbers
 from skal.evaluation._metrics import Categories
 
 __all__ = ["Selection", "SelectionKey", "Selections"]
@@ -73,9 +74,7 @@ class Selections(Mapping[SelectionKey, npt.NDArray[np.int64]]):
     Raises
     ------
     ValueError
-        If picks are not distinct, or fewer or more than their budget.
-    TypeError, IndexError
-        If they are not row numbers, or not of a row of y.
+        If picks are not distinct row numbers, fewer or more than their budget, or not of a row of y.
 
     Examples
     --------
@@ -90,7 +89,8 @@ class Selections(Mapping[SelectionKey, npt.NDArray[np.int64]]):
     """
 
     def __init__(self, picks: Mapping[Any, npt.ArrayLike], y: npt.ArrayLike | None = None) -> None:
-        given = {_as_key(key): _as_rows(key, rows) for key, rows in picks.items()}
+        keyed = {_as_key(key): rows for key, rows in picks.items()}
+        given = {key: _as_rows(key, rows) for key, rows in keyed.items()}
         position = {name: place for place, name in enumerate(dict.fromkeys(key.sampler for key in given))}
         keys = sorted(given, key=lambda key: (position[key.sampler], key.budget, key.seed))
         self._picks = {key: given[key] for key in keys}
@@ -178,12 +178,8 @@ def _as_key(key: Any) -> SelectionKey:
         raise ValueError(f"A selection is known by (sampler, budget, seed); found {key!r}.") from error
 
 
-def _as_rows(key: Any, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    given = np.asarray(rows)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"The picks of {key} must be row numbers; found {given.dtype}.")
-    if given.ndim != 1 or len(given) != key[1]:
-        raise ValueError(f"The picks of {key} must be {key[1]} row numbers; found shape {given.shape}.")
-    if len(np.unique(given)) < len(given) or given.min(initial=0) < 0:
-        raise ValueError(f"The picks of {key} must be distinct and not negative.")
-    return given.astype(np.int64)
+def _as_rows(key: SelectionKey, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    picks: npt.NDArray[np.int64] = check_row_numbers(rows, None, f"picks[{tuple(key)}]", distinct=True)
+    if len(picks) != key.budget:
+        raise ValueError(f"picks[{tuple(key)}] must be as many as the budget says; found {len(picks)}.")
+    return picks

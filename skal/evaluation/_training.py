@@ -14,12 +14,13 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from skal._files._fingerprint import fingerprint
-from skal._validation import set_random_states
+from skal._validation import check_row_numbers, set_random_states
 from skal.classifiers._fitting import fit_each_on_labeled_rows, trains_stacked
-from skal.evaluation._curve import BudgetCurve, CurveKey, Score
+from skal.evaluation._curve import BudgetCurve
 from skal.evaluation._jobs import Jobs
 from skal.evaluation._metrics import COVERAGE, Categories
 from skal.evaluation._records import Records, Scored
+from skal.evaluation._scores import CurveKey, Score
 from skal.evaluation._scoring import Scoring
 from skal.evaluation._selections import SelectionKey, Selections
 
@@ -87,7 +88,8 @@ def run_trial(
 ) -> BudgetCurve:
     """Train and measure what the records do not hold."""
     X, y, _, _ = data
-    _refuse_rows_outside(selections, len(X))
+    for key, rows in selections.items():
+        check_row_numbers(rows, len(X), f"selections[{tuple(key)}]")
     trainings = _plan(records, selections, trial)
     found: dict[CurveKey, float] = {}
     with closing(_train(records, trainings, trial.scoring, data, n_jobs)) as trained:
@@ -103,17 +105,11 @@ def run_trial(
     return BudgetCurve(selections, tuple(trial.classifiers), in_order | coverage, trial.training_seed)
 
 
-def _refuse_rows_outside(selections: Selections, n_rows: int) -> None:
-    for key, rows in selections.items():
-        if rows.max(initial=-1) >= n_rows:
-            raise IndexError(f"The picks of {tuple(key)} hold row {rows.max()}; X has {n_rows} rows.")
-
-
 def _plan(records: Records, selections: Selections, trial: Trial) -> list[_Training]:
     """Return all trainings, each with the values that the records hold."""
     scorers = trial.scoring.described if records.keeps else dict.fromkeys(trial.scoring.scorers, "")
     classifiers = {(name, seed): trial.seeded(name, seed) for name in trial.classifiers for seed in selections.seeds}
-    descriptions = {key: records.describe(classifier) for key, classifier in classifiers.items()}
+    descriptions = dict(zip(classifiers, records.describe_each(list(classifiers.values())), strict=True))
     trainings = []
     for key, picks in selections.items():
         digest = fingerprint(picks) if records.keeps else ""

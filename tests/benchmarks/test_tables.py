@@ -187,6 +187,18 @@ def test_more_seeds_and_budgets_later_compute_only_those(datasets, weights, tmp_
         assert more[place][:1] == scores
 
 
+def test_rounds_on_the_way_are_made_and_not_scored(datasets, weights, tmp_path):
+    settings = Settings(datasets, tmp_path, weights, any_size=True, n_seeds=1, budgets=(20,))
+    done = Interrupt(after=None)
+    table_run = TableRun(TABLES["1"], settings, done)
+    (group,) = table_run.groups()
+    curve = table_run.score(group, table_run.select(group))
+    assert [step for step in done.steps if "Core-set picked" in step] == [
+        f"CIFAR-10: Core-set picked {total}, seed 0" for total in (10, 20)
+    ]
+    assert curve.budgets == (20,)
+
+
 def test_a_full_disk_is_said_and_what_is_finished_kept(datasets, weights, tmp_path, monkeypatch):
     sync, n_synced = os.fsync, []
 

@@ -261,7 +261,8 @@ def test_a_classifier_may_be_called_what_it_likes(blobs):
     curve = budget_curve({"Uniform": UniformSampler()}, classifiers, X, y, X, y, [6], n_seeds=1)
     assert curve.scores("Uniform", 6, "coverage")[0] == curve.values["Uniform", 6, 0, "coverage", "accuracy"]
     assert curve.values["Uniform", 6, 0, None, "coverage"] == 1
-    header = str(curve).splitlines()[1]
+    _, header, _, of_coverage, _, of_3nn, *_ = str(curve).splitlines()
+    assert (of_coverage.index("✓"), of_3nn.index("✓")) == (header.index("coverage"), header.index("3NN"))
     assert header.split() == ["Method", "coverage", "3NN,", "per", "class", "6"]
 
 

@@ -44,6 +44,10 @@ def test_cells_that_are_not_there_are_dashes(curve):
     assert lines[3].split() == ["Random", "✓", "–", "–"]
     assert lines[4].split() == ["K-means", "✓", "90.0", "–"]
     assert lines[6].split() == ["Random", "✓", "60.0", "±", "14.1", "–"]
+    assert [lines[place].index("✓") for place in (3, 4, 6, 7)] == [
+        lines[1].index(name) for name in ("LIN", "LIN", "NN", "NN")
+    ]
+    assert set(lines[2]) == set(lines[5]) == {"─"}
 
 
 def test_nothing_at_all_can_be_shown():

@@ -216,7 +216,7 @@ def test_the_same_rows_with_another_seed_are_trained_on_again(blobs):
 
 def test_rows_that_the_pool_does_not_have(blobs):
     X, y = blobs
-    with pytest.raises(IndexError, match=r"\('by hand', 2, 0\) hold row 500; X has 120 rows"):
+    with pytest.raises(ValueError, match=r"selections\[\('by hand', 2, 0\)\] holds 500, .* n_samples=120"):
         score(Selections({("by hand", 2, 0): [3, 500]}), {"NN": CosineKNNClassifier()}, X, y, X, y)
 
 

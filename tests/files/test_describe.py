@@ -16,7 +16,8 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from skal._files._describe import describe
+from skal._files import _describe
+from skal._files._describe import describe, describe_each
 from skal.samplers import KMeansSampler, MaxEntropySampler
 
 LARGE = np.arange(5000.0)
@@ -71,6 +72,14 @@ def test_plain_values_of_different_types_are_told_apart():
     values += [np.float32, float, torch.float32, np.dtype("f4"), torch.device("cpu"), {"a": 1}, {"a": 2}, {"b": 1}]
     assert len({describe(value) for value in values}) == len(values)
     assert describe({"a": 1, "b": 2}) == describe({"b": 2, "a": 1})
+
+
+def test_an_array_that_many_hold_is_read_once(monkeypatch):
+    read, fingerprint = [], _describe.fingerprint
+    monkeypatch.setattr(_describe, "fingerprint", lambda values: read.append(values) or fingerprint(values))
+    one, other, another = describe_each([Holder(LARGE), Holder([LARGE, 1]), Holder(LARGE)])
+    assert len(read) == 1
+    assert one == another == describe(Holder(LARGE)) != other == describe(Holder([LARGE, 1]))
 
 
 def test_the_names_of_a_frame_are_seen():

@@ -46,8 +46,8 @@ def test_titles_of_any_kind_are_taken_by_position(wrap, rng):
     ("indices", "message"),
     [
         ([], "one picked row or more"),
-        ([[1, 2]], "one picked row or more"),
-        ([0.5], "one picked row or more"),
+        ([[1, 2]], "must be one-dimensional"),
+        ([0.5], "must hold row numbers"),
         ([20], "20, which is not a row"),
         ([3, -1], "-1, which is not a row"),
         (np.arange(20) < 3, "boolean mask"),
