@@ -6,13 +6,16 @@ STAMP = $(VENV)/.installed-$(1)
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo test lint types format docs clean
+.PHONY: demo test quick lint types format docs clean
 
 demo: $(call STAMP,all)  ## Choose digits to label and show what that bought
 	$(BIN)/skal demo
 
 test: $(call STAMP,test)  ## Run every test, the docstrings' and this folder's pages' included
 	$(BIN)/python -m pytest
+
+quick: $(call STAMP,test)  ## The same without the slow tests
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check .
@@ -25,7 +28,7 @@ format: $(call STAMP,test)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(call STAMP,docs)  ## Build the pages into docs/_build
+docs: $(call STAMP,docs)  ## Build the pages into docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
 clean:
