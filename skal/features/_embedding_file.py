@@ -100,7 +100,7 @@ class EmbeddingFile:
         try:
             self._resume()
         except BaseException:
-            self._lock.release()
+            self._close()
             raise
         return self
 
@@ -108,9 +108,8 @@ class EmbeddingFile:
         try:
             if self._file is not None:
                 self._checkpoint()
-                self._file.close()
         finally:
-            self._lock.release()
+            self._close()
 
     def append(self, embeddings: npt.NDArray[Any] | None, batch: Batch) -> None:
         if embeddings is not None:
@@ -137,8 +136,8 @@ class EmbeddingFile:
             self._file.seek(0)
             self._file.write(self._header(self._state.n_written))
             _to_disk(self._file)
-            self._file.close()
-            self._file = None
+            finished, self._file = self._file, None
+            finished.close()
             if self._part.exists():
                 os.replace(self._part, self._path)
                 sync_folder(self._path.parent)
@@ -239,6 +238,13 @@ class EmbeddingFile:
 
     def _header(self, n_rows: int) -> bytes:
         return npy_header(self._dtype, n_rows, self._state.n_features)
+
+    def _close(self) -> None:
+        try:
+            if self._file is not None:
+                self._file.close()
+        finally:
+            self._lock.release()
 
     def _checkpoint(self) -> None:
         _to_disk(self._file)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import secrets
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skal.features import TorchFeatureExtractor
+from skal.features import TorchFeatureExtractor, _embedding_file
 from skal.features._kept_rows import plan_rows
 from skal.features._loading import Refusal
 
@@ -222,3 +224,54 @@ def test_a_plan_by_a_plain_rule(rng):
         assert sorted(plan.paths[row] for row in waited_for) == sorted(passed)
         assert all(plan.paths[row] == passed[plan.positions[row]] for row in waited_for)
         assert all(refused[row].mark == marks[plan.paths[row]] for row in waited_for if row in refused)
+
+
+class Everywhere:
+    """Interrupts at the n-th line that runs in a file."""
+
+    def __init__(self, file, at):
+        self.file, self.at, self.n_lines = file, at, 0
+
+    def __call__(self, frame, event, argument):
+        if frame.f_code.co_filename != self.file:
+            return None
+        if event == "line":
+            self.n_lines += 1
+            if self.n_lines == self.at:
+                raise KeyboardInterrupt
+        return self
+
+
+# Where the file itself was about to be closed, Python does it.
+@pytest.mark.filterwarnings("ignore:.*FileIO:pytest.PytestUnraisableExceptionWarning")
+def test_an_interruption_at_any_line_while_it_appends_loses_nothing(photos, backbone, tmp_path):
+    (folder, later), begun = photos, tmp_path / "begun"
+    for path in (*sorted(folder.iterdir())[4:], *sorted(later.iterdir())[4:]):
+        path.unlink()
+    begun.mkdir()
+    first = np.array(embed(folder, begun / "photos.npy", backbone).embeddings)
+    shutil.copytree(later, folder, dirs_exist_ok=True)
+    whole = np.array(embed(folder, None, backbone).embeddings)
+    for at in range(1 + secrets.randbelow(3), 1000, 3):  # a third of them, others each time
+        job = tmp_path / str(at)
+        shutil.copytree(begun, job)
+        output, tracer = job / "photos.npy", Everywhere(_embedding_file.__file__, at)
+        sys.settrace(tracer)
+        try:
+            embed(folder, output, backbone)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert np.load(output).shape in ((4, 12), (8, 12)), at
+        np.testing.assert_array_equal(np.load(output)[:4], first)
+        embedded = embed(folder, output, backbone)
+        np.testing.assert_allclose(embedded.embeddings, whole[embedded.valid_indices], rtol=1e-5, atol=1e-6)
+        np.save(job / "plain.npy", embedded.embeddings)
+        assert output.read_bytes() == (job / "plain.npy").read_bytes()
+        assert {path.name for path in job.iterdir()} <= {
+            "photos.npy", "photos.npy.json", "photos.npy.paths.json", "photos.npy.lock", "plain.npy",
+        }  # fmt: skip
+        shutil.rmtree(job)
+    assert 60 < at < 999
