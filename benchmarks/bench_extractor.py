@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.pools import describe_machine
 from skal.datasets import load_fashion_mnist
-from skal.features import TorchFeatureExtractor
-from skal.features._resnet import resnet
+from skal.features import TorchFeatureExtractor, resnet
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 

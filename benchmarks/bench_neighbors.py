@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from benchmarks.pools import describe_machine
-from skal._core.blocks import Blocks, unit_rows
+from skal._core.blocks import Blocks
 from skal._core.neighbors import top_k
+from skal._core.rows import unit_rows
 
 
 def seconds(queries: Blocks, base: torch.Tensor, backend: str) -> float:

@@ -22,14 +22,13 @@ from sklearn.preprocessing import normalize
 from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, load_pool
 from skal.classifiers import LinearProbe
+from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     LeastConfidenceSampler,
     MarginSampler,
     MaxEntropySampler,
-    MultiKMeansSampler,
     RandomSampler,
     UniformKMeansSampler,
     UniformSampler,

@@ -26,12 +26,11 @@ from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.datasets import load_fashion_mnist
 from skal.evaluation import BudgetCurve, budget_curve
 from skal.features import TorchFeatureExtractor
+from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
-    MultiKMeansSampler,
     RandomSampler,
     UniformKMeansSampler,
     UniformSampler,
@@ -57,15 +56,14 @@ def pretrained_backbone(image_size: int) -> torch.nn.Module:
 
 def embed_images(folder: Path, n_images: int | None) -> LabeledPool:
     """Embed Debian's images into `folder`; what is there already is not embedded again."""
-    backbone = pretrained_backbone(_IMAGE_SIZE)
+    extractor = TorchFeatureExtractor(
+        pretrained_backbone(_IMAGE_SIZE), image_size=_IMAGE_SIZE, dtype="float16", verbose=1
+    )
     parts = []
     for split, at_most in (("train", n_images), ("test", n_images and n_images // 6)):
         collection = load_fashion_mnist(split=split)
         start = time.perf_counter()
-        extractor = TorchFeatureExtractor(
-            backbone, image_size=_IMAGE_SIZE, dtype="float16", output=folder / f"{split}.npy", verbose=1
-        )
-        X = extractor.transform(collection.images[:at_most])
+        X = extractor.embed(collection.images[:at_most], folder / f"{split}.npy").embeddings
         print(f"{split}: {len(X):,} images in {time.perf_counter() - start:.0f} s")
         parts += [np.asarray(X), collection.y[:at_most]]
     return LabeledPool("Fashion-MNIST, EfficientNet-Lite0", *parts)
@@ -79,7 +77,7 @@ def make_samplers(n_classes: int) -> dict:
         "Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=random),
         "Core-set": IterativeSampler(CoreSetSampler(), initial=random),
         "VAAL": IterativeSampler(VAALSampler(), initial=random),
-        "Multi K-means": MultiKMeansSampler(),
+        "Multi K-means": MultiKMeansSampler(labeled_rows="skip"),
         "Uniform(K-means)": UniformKMeansSampler(n_clusters=n_classes),
         K_MEANS: KMeansSampler(),
     }
@@ -90,13 +88,13 @@ def print_order(curve: BudgetCurve, up_to: int) -> None:
     budgets = [budget for budget in curve.budgets if budget <= up_to]
     print("| evaluation | minus | " + " | ".join(map(str, budgets)) + " |")
     print("|---" * (2 + len(budgets)) + "|")
-    for measure in curve.classifiers:
+    for classifier in curve.classifiers:
         for name in BEATEN:
             gaps = [
-                100 * (curve.scores(K_MEANS, budget, measure).mean() - curve.scores(name, budget, measure).mean())
+                100 * (curve.scores(K_MEANS, budget, classifier).mean() - curve.scores(name, budget, classifier).mean())
                 for budget in budgets
             ]
-            print(f"| {measure} | {name} | " + " | ".join(f"{gap:+.1f}" for gap in gaps) + " |")
+            print(f"| {classifier} | {name} | " + " | ".join(f"{gap:+.1f}" for gap in gaps) + " |")
 
 
 def main() -> None:
@@ -126,7 +124,8 @@ def run(pool: LabeledPool, arguments: argparse.Namespace, resume_from: Path | No
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     start = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Runs", total=len(samplers) * len(arguments.budgets) * arguments.seeds)
+        n_scores = len(samplers) * len(classifiers) * len(arguments.budgets) * arguments.seeds
+        task = progress.add_task("Trainings", total=n_scores)
         curve = budget_curve(
             samplers,
             classifiers,
@@ -137,7 +136,7 @@ def run(pool: LabeledPool, arguments: argparse.Namespace, resume_from: Path | No
             arguments.budgets,
             n_seeds=arguments.seeds,
             n_jobs=arguments.jobs,
-            on_run=lambda run: progress.advance(task),
+            on_score=lambda score: progress.advance(task),
             resume_from=resume_from,
         )
     print(f"{pool.name}: {pool.X.shape[0]} × {pool.X.shape[1]} {pool.X.dtype}; {describe_machine()}")

@@ -19,13 +19,19 @@ _SUBPACKAGES = (
     "datasets",
     "evaluation",
     "features",
+    "greedy",
     "plotting",
     "pool",
     "registry",
+    "rounds",
     "samplers",
+    "testing",
 )
 
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
+
+
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features")
 
 
 def __getattr__(name: str) -> Any:
@@ -33,6 +39,11 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_HOME_OF[name]), name)
     if name in _SUBPACKAGES:
         return import_module(f"skal.{name}")
+    if name[:1].isupper():  # a class by its name alone: from skal import KMeansSampler
+        for room in _ROOMS_OF_CLASSES:
+            module = import_module(f"skal.{room}")
+            if name in module.__all__:
+                return getattr(module, name)
     raise AttributeError(f"module 'skal' has no attribute {name!r}")
 
 

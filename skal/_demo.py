@@ -10,7 +10,7 @@ from skal.evaluation import budget_curve
 from skal.plotting import BudgetCurveDisplay, PickedImagesDisplay
 from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
 
-__all__ = ["BUDGETS", "N_SEEDS", "draw_demo", "make_samplers", "run_demo"]
+__all__ = ["BUDGETS", "N_SEEDS", "draw_demo", "make_classifiers", "make_samplers", "run_demo"]
 
 BUDGETS = (10, 20, 50, 100)
 N_SEEDS = 3
@@ -20,18 +20,22 @@ def make_samplers():
     return {"Uniform": UniformSampler(), "Random": RandomSampler(), "K-means": KMeansSampler()}
 
 
+def make_classifiers():
+    return {"LIN": LinearProbe(), "NN": CosineKNNClassifier()}
+
+
 def split_digits():
     """Split the digits into a pool of 1,197 and a test set of 600, by class."""
     X, y = load_digits(return_X_y=True)
     return train_test_split(X, y, test_size=600, stratify=y, random_state=0)
 
 
-def run_demo(n_jobs=None, on_run=None):
+def run_demo(n_jobs=None, on_score=None):
     """Evaluate `make_samplers()` at `BUDGETS`; return a `BudgetCurve`."""
     X_pool, X_test, y_pool, y_test = split_digits()
     return budget_curve(
         make_samplers(),
-        {"LIN": LinearProbe(), "NN": CosineKNNClassifier()},
+        make_classifiers(),
         X_pool,
         y_pool,
         X_test,
@@ -39,7 +43,7 @@ def run_demo(n_jobs=None, on_run=None):
         BUDGETS,
         n_seeds=N_SEEDS,
         n_jobs=n_jobs,
-        on_run=on_run,
+        on_score=on_score,
     )
 
 
@@ -57,8 +61,8 @@ def draw_demo(curve, folder):
     figure.savefig(accuracy_path, dpi=150)
 
     X_pool, _, y_pool, _ = split_digits()
-    run = next(run for run in curve.runs if (run.sampler, run.budget, run.seed) == ("K-means", 50, 0))
-    display = PickedImagesDisplay.from_indices(X_pool.reshape(-1, 8, 8), run.selected_indices, titles=y_pool)
+    picks = curve.selections["K-means", 50, 0]
+    display = PickedImagesDisplay.from_indices(X_pool.reshape(-1, 8, 8), picks, titles=y_pool)
     display.figure_.suptitle("The 50 digits that K-means would have labelled")
     display.figure_.savefig(picks_path, dpi=150)
     return {"Accuracy over budget": accuracy_path, "The digits K-means picked": picks_path}

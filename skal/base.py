@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skal import registry
-from skal._core.device import full_float32
+from skal._core.device import ordinary_torch
 from skal._validation import (
     BUDGET,
     CallbackSupportMixin,
@@ -72,9 +72,42 @@ class SelectionRequest:
 class SelectionMixin:
     """What follows from `fit` and `selected_indices_`, for samplers and for estimators that run rounds of them."""
 
-    def fit_select(self, X, y=None, *, labeled_indices=None):
+    def select(self, X=None):
+        """Return the picks, or apply what was learned to another pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d) or Pool, default=None
+            Another pool. None means the pool that was fitted.
+
+        Returns
+        -------
+        ndarray of shape (budget,), int64
+            `selected_indices_`, or distinct rows of X.
+
+        Raises
+        ------
+        TypeError
+            If X is given and this sampler learned nothing that carries over to another pool.
+        """
+        check_is_fitted(self, "selected_indices_")
+        if X is None:
+            return self.selected_indices_
+        if not self._carries_over():
+            raise TypeError(
+                f"{type(self).__name__} learns nothing that carries over to another pool, so select(X) is "
+                f"not possible; fit it on X. Samplers that can: {', '.join(_samplers_that_carry_over())}."
+            )
+        pool = open_pool(self, X, reset=False)
+        budget = resolve_budget(self.budget, pool.n_rows)
+        with ordinary_torch():
+            picks = self._select_from(pool, budget)
+            pool.check_finite()
+        return self._checked_picks(picks, pool.n_rows, budget)
+
+    def fit_select(self, X, y=None, **fit_params):
         """Fit and return `selected_indices_`; the parameters are those of `fit`."""
-        return self.fit(X, y, labeled_indices=labeled_indices).selected_indices_
+        return self.fit(X, y, **fit_params).selected_indices_
 
     def fit_resample(self, X, y):
         """Return the picked rows and their labels, as imbalanced-learn's samplers do.
@@ -91,6 +124,14 @@ class SelectionMixin:
         """
         picks = self.fit_select(X, y)
         return rows_of(X, picks), rows_of(y, picks)
+
+    def _select_from(self, pool, budget):
+        """Return `budget` distinct rows of another pool than the one fitted."""
+        raise NotImplementedError
+
+    @classmethod
+    def _carries_over(cls):
+        return cls._select_from is not SelectionMixin._select_from
 
 
 class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -167,45 +208,12 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         budget = resolve_budget(self.budget, pool.n_rows, len(labeled_idx))
         rng, progress = local_generator(self.random_state), Progress(self)
         request = SelectionRequest(pool, labeled_idx, labels, budget, rng, progress)
-        with full_float32():
+        with ordinary_torch():
             picks = self._select_rows(request)
             pool.check_finite()
         progress.close()
         self.selected_indices_ = self._checked_picks(picks, pool.n_rows, budget, labeled_idx)
         return self
-
-    def select(self, X=None):
-        """Return the picks, or apply what was learned to another pool.
-
-        Parameters
-        ----------
-        X : array-like of shape (m, d) or Pool, default=None
-            Another pool. None means the pool that was fitted.
-
-        Returns
-        -------
-        ndarray of shape (budget,), int64
-            `selected_indices_`, or distinct rows of X.
-
-        Raises
-        ------
-        TypeError
-            If X is given and this sampler learned nothing that carries over to another pool.
-        """
-        check_is_fitted(self, "selected_indices_")
-        if X is None:
-            return self.selected_indices_
-        if not self._carries_over():
-            raise TypeError(
-                f"{type(self).__name__} learns nothing that carries over to another pool, so select(X) is "
-                f"not possible; fit it on X. Samplers that can: {', '.join(_samplers_that_carry_over())}."
-            )
-        pool = open_pool(self, X, reset=False)
-        budget = resolve_budget(self.budget, pool.n_rows)
-        with full_float32():
-            picks = self._select_from(pool, budget)
-            pool.check_finite()
-        return self._checked_picks(picks, pool.n_rows, budget)
 
     @abstractmethod
     def _select_rows(self, request):
@@ -215,14 +223,6 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         ----------
         request : SelectionRequest
         """
-
-    def _select_from(self, pool, budget):
-        """Return `budget` distinct rows of another pool than the one fitted."""
-        raise NotImplementedError
-
-    @classmethod
-    def _carries_over(cls):
-        return cls._select_from is not BaseSampler._select_from
 
     def _labeled_rows(self, pool, y, labeled_indices):
         if self._needs != "all labels":

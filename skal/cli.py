@@ -28,7 +28,7 @@ def demo(
     n_jobs: Annotated[int | None, typer.Option(help="Processes; by default one.")] = None,
 ) -> None:
     """Choose which of 1,797 handwritten digits to label, and compare with random choice."""
-    from skal._demo import BUDGETS, N_SEEDS, draw_demo, make_samplers, run_demo
+    from skal._demo import BUDGETS, N_SEEDS, draw_demo, make_classifiers, make_samplers, run_demo
 
     console = Console()
     console.print(
@@ -36,8 +36,9 @@ def demo(
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("Selecting and training", total=len(make_samplers()) * len(BUDGETS) * N_SEEDS)
-        curve = run_demo(n_jobs=n_jobs, on_run=lambda run: progress.advance(task))
+        n_scores = len(make_samplers()) * len(make_classifiers()) * len(BUDGETS) * N_SEEDS
+        task = progress.add_task("Selecting and training", total=n_scores)
+        curve = run_demo(n_jobs=n_jobs, on_score=lambda score: progress.advance(task))
     typer.echo(f"\n{curve}\n")
     try:
         pictures = draw_demo(curve, output)

@@ -13,12 +13,14 @@ from skal._validation import (
     check_target_length,
     fit_context,
     labeled_rows,
+    resolve_budget,
     rows_of,
     set_random_states,
 )
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.pool import open_pool
+from skal.rounds import IterativeSampler
 from skal.samplers import KMeansSampler
 
 __all__ = ["LowBudgetClassifier"]
@@ -37,7 +39,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     `fit` takes the whole pool with an entry of y for each row, and reads y only at the rows that the
     sampler picks and at those labelled already; elsewhere y may hold anything. So a search over
-    ``sampler__budget`` by scikit-learn's own tools compares budgets honestly.
+    ``sampler__budget`` by scikit-learn's own tools compares budgets honestly. Where labels are still to be
+    made, y is an oracle, ``indices -> labels``, that is asked for the picks only.
 
     Parameters
     ----------
@@ -52,11 +55,13 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     sampler_ : sampler
-        The fitted sampler.
+        The fitted sampler. Not fitted where a ledger held all labels that it was to pick for.
     classifier_ : classifier
         The fitted classifier.
     selected_indices_ : ndarray of shape (budget,), int64
         The rows that were picked.
+    ledger_ : Ledger
+        Everything that was asked and answered. Only there where y is an oracle.
     classes_ : ndarray of shape (n_classes,)
         The classes the classifier knows.
     n_features_in_ : int
@@ -89,17 +94,22 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, labeled_indices=None):
+    def fit(self, X, y, *, labeled_indices=None, labels=None, ledger=None):
         """Pick rows, look up their labels, and train.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
             The pool.
-        y : array-like of shape (n,)
-            Labels, read only at the picks and at `labeled_indices`.
+        y : array-like of shape (n,), or callable
+            Labels, read only at the picks and at `labeled_indices`; or an oracle, as `IterativeSampler` takes it.
         labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
             Rows labelled already; the classifier is trained on them too.
+        labels : array-like of shape (len(labeled_indices),), default=None
+            Their labels, in the same order, where y is an oracle.
+        ledger : Ledger or path, default=None
+            Where the answers of an oracle are recorded, so that none is asked for twice after an interruption. None
+            keeps them in memory, as `ledger_`.
 
         Returns
         -------
@@ -108,22 +118,46 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As the sampler and the classifier do.
+            As the sampler and the classifier do, and if `labels` or `ledger` come with y that is no oracle.
         """
         pool = open_pool(self, X, reset=True)
-        check_target_length(self, pool, y)
         labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices)
+        has_oracle = callable(y)
+        if not has_oracle:
+            check_target_length(self, pool, y)
+            if labels is not None or ledger is not None:
+                raise ValueError("labels= and ledger= go with an oracle; an array y holds all labels itself.")
         self.sampler_ = KMeansSampler() if self.sampler is None else clone(self.sampler)
         self.classifier_ = LinearProbe() if self.classifier is None else clone(self.classifier)
         if self.random_state is not None:
             set_random_states(self.sampler_, self.random_state)
             set_random_states(self.classifier_, self.random_state)
-        self.sampler_.fit(pool, y, labeled_indices=labeled_idx)
-        self.selected_indices_ = self.sampler_.selected_indices_
-        trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
-        fit_on_labeled_rows(self.classifier_, X, rows_of(y, trained_idx), trained_idx)
+        vars(self).pop("ledger_", None)
+        if has_oracle:
+            trained_idx, targets = self._ask(pool, y, labeled_indices, len(labeled_idx), labels, ledger)
+        else:
+            self.selected_indices_ = self.sampler_.fit(pool, y, labeled_indices=labeled_idx).selected_indices_
+            trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
+            targets = rows_of(y, trained_idx)
+        fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
         return self
+
+    def _ask(self, pool, oracle, labeled_indices, n_labeled, labels, ledger):
+        """Ask the oracle for the picks; return all rows that are labelled then, and their labels."""
+        rounds = self.sampler_
+        if not isinstance(rounds, IterativeSampler):  # one round of it
+            total = n_labeled + resolve_budget(rounds.budget, pool.n_rows, n_labeled)
+            rounds = IterativeSampler(rounds, (total,))
+        try:
+            rounds.fit(pool, oracle, labeled_indices=labeled_indices, labels=labels, ledger=ledger)
+        finally:
+            if hasattr(rounds, "ledger_"):
+                self.ledger_ = rounds.ledger_
+        self.selected_indices_ = rounds.selected_indices_
+        if rounds is not self.sampler_ and hasattr(rounds, "sampler_"):
+            self.sampler_ = rounds.sampler_
+        return self.ledger_.labeled_indices, self.ledger_.labels
 
     def predict(self, X):
         """Predict the class of each row.

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["SamplerEntry", "sampler_titled", "samplers"]
 
-_ROOMS = ("skal.samplers",)
+_ROOMS = ("skal.samplers", "skal.rounds")
 
 
 @dataclass(frozen=True)

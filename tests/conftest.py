@@ -1,10 +1,18 @@
 """Fixtures that many tests share."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+# `ci` by itself; `HYPOTHESIS_PROFILE=long pytest` searches for half an hour.
+settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=3000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_collection_modifyitems(items):

@@ -40,6 +40,15 @@ def test_samplers_cost_little_more_than_torch_and_scikit_learn():
 def test_names_load_on_first_use():
     assert skal.LowBudgetClassifier.__name__ == "LowBudgetClassifier"
     assert skal.samplers.KMeansSampler.__name__ == "KMeansSampler"
+    assert skal.rounds.Ledger.__name__ == "Ledger"
     assert set(dir(skal)) >= {"LowBudgetClassifier", "samplers", "classifiers", "evaluation", "__version__"}
+    from skal import CosineKNNClassifier, IterativeSampler, KMeansSampler, TorchFeatureExtractor
+
+    assert KMeansSampler is skal.samplers.KMeansSampler
+    assert IterativeSampler is skal.rounds.IterativeSampler
+    assert CosineKNNClassifier is skal.classifiers.CosineKNNClassifier
+    assert TorchFeatureExtractor is skal.features.TorchFeatureExtractor
+    with pytest.raises(AttributeError, match="no attribute 'NoSampler'"):
+        skal.NoSampler  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'sampler'"):
         skal.sampler  # noqa: B018

@@ -10,8 +10,15 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_core", "_files", "_image_files", "_validation", "pool", "base", "features", "datasets",
+    "registry", "_core", "greedy", "_files", "_validation", "pool", "base", "features", "datasets",
     "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli", "__main__",
+]  # fmt: skip
+
+# Within the vision room, too: each file may import those before it.
+VISION = [
+    "_warnings", "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones",
+    "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest", "_kept_rows", "_embedding_file",
+    "_progress", "_job", "_extractor", "__init__",
 ]  # fmt: skip
 
 
@@ -40,6 +47,14 @@ def test_imports_go_down(path):
             assert LAYERS.index(rest[0]) <= level, f"{path} imports {module}, which stands above it"
         if room_of(path) in ("_core", "_files"):
             assert top != "sklearn", f"{path} imports {module}: {room_of(path)} knows no scikit-learn"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "features").glob("*.py")), ids=lambda path: path.name)
+def test_imports_within_the_vision_room_go_one_way(path):
+    prefix = "skal.features."
+    for module in imported_modules(path):
+        if module.startswith(prefix):
+            assert VISION.index(module.removeprefix(prefix)) < VISION.index(path.stem), f"{path.name}: {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

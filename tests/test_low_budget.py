@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 import skal
 from skal.classifiers import CosineKNNClassifier, LinearProbe
-from skal.samplers import KMeansSampler, RandomSampler
+from skal.rounds import IterativeSampler, Ledger
+from skal.samplers import KMeansSampler, MaxEntropySampler, RandomSampler
 
 
 def test_only_the_picked_labels_are_looked_up(digits, counting_labels):
@@ -123,3 +124,72 @@ def test_methods_follow_the_classifier():
     assert hasattr(skal.LowBudgetClassifier(), "decision_function")
     assert not hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "decision_function")
     assert hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "predict_proba")
+
+
+SAMPLERS = [
+    KMeansSampler(12),
+    MaxEntropySampler(0.1),
+    IterativeSampler(MaxEntropySampler(), (5, 12), RandomSampler()),
+]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+def test_an_oracle_is_asked_for_the_picks_only(sampler, blobs):
+    X, y = blobs
+    asked = []
+
+    def oracle(indices):
+        asked.extend(indices)
+        return y[indices]
+
+    model = skal.LowBudgetClassifier(sampler, random_state=0).fit(X, oracle)
+    simulated = skal.LowBudgetClassifier(sampler, random_state=0).fit(X, y)
+    assert asked == model.selected_indices_.tolist() == simulated.selected_indices_.tolist()
+    np.testing.assert_array_equal(model.predict_proba(X), simulated.predict_proba(X))
+    assert type(model.sampler_) is type(sampler)
+    np.testing.assert_array_equal(model.sampler_.select(), model.selected_indices_)
+    np.testing.assert_array_equal(model.ledger_.labeled_indices, model.selected_indices_)
+    assert not hasattr(simulated, "ledger_")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+def test_an_oracle_beside_labels_that_are_there(sampler, blobs):
+    X, y = blobs
+    labeled = np.array([70, 3, 99])
+    model = skal.LowBudgetClassifier(sampler, random_state=0)
+    model.fit(X, lambda indices: y[indices], labeled_indices=labeled, labels=y[labeled])
+    simulated = skal.LowBudgetClassifier(sampler, random_state=0).fit(X, y, labeled_indices=labeled)
+    np.testing.assert_array_equal(model.selected_indices_, simulated.selected_indices_)
+    assert set(model.ledger_.labeled_indices) == {*labeled, *model.selected_indices_}
+    np.testing.assert_array_equal(model.predict_proba(X), simulated.predict_proba(X))
+
+
+def test_an_oracle_that_fails_loses_nothing(blobs, tmp_path):
+    X, y = blobs
+    n_answers = 0
+
+    def person(indices):
+        nonlocal n_answers
+        for row in indices:
+            n_answers += 1
+            if n_answers == 8:
+                raise ConnectionError
+            yield None if n_answers == 3 else y[row]
+
+    model = skal.LowBudgetClassifier(KMeansSampler(10), random_state=0)
+    with pytest.raises(ConnectionError):
+        model.fit(X, person, ledger=tmp_path / "labels.jsonl")
+    assert (len(model.ledger_.labels), len(model.ledger_.skipped)) == (6, 1)
+    model.fit(X, person, ledger=tmp_path / "labels.jsonl")
+    assert n_answers == 10 + 1 + 1  # one row set aside, one answer that did not come
+    assert len(model.selected_indices_) == 10
+    again = skal.LowBudgetClassifier(KMeansSampler(10), random_state=0).fit(X, person, ledger=tmp_path / "labels.jsonl")
+    assert n_answers == 12
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_a_ledger_goes_with_an_oracle(blobs):
+    X, y = blobs
+    for more in ({"ledger": Ledger()}, {"labels": [1]}):
+        with pytest.raises(ValueError, match="labels= and ledger= go with an oracle"):
+            skal.LowBudgetClassifier().fit(X, y, **more)

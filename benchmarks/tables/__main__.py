@@ -16,9 +16,9 @@ from rich.console import Console
 
 from benchmarks.tables.descriptions import TABLES, find_table
 from benchmarks.tables.dry_run import describe
+from benchmarks.tables.groups import Settings
 from benchmarks.tables.layout import lay_out, to_csv, to_markdown, to_rich, width_of
-from benchmarks.tables.running import Settings, TableRun
-from benchmarks.tables.store import write_text
+from benchmarks.tables.running import TableRun
 
 app = typer.Typer(add_completion=False)
 
@@ -56,7 +56,7 @@ def main(
             results = run.run()
         lines = lay_out(table, run.columns(), results)
         for suffix, text in (("csv", to_csv(table, lines)), ("md", to_markdown(table, lines))):
-            write_text(output / f"table_{table.number}.{suffix}", text)
+            _write(output / f"table_{table.number}.{suffix}", text)
         shown = to_rich(table, lines)
         Console(width=max(console.width, width_of(shown))).print(shown)  # a narrow terminal wraps, nothing is cut off
         console.print(f"Written: {output}/table_{table.number}.csv and .md", highlight=False)
@@ -68,6 +68,16 @@ def main(
         _give_up(progress, _explain(error, output))
     except (ValueError, RuntimeError, ImportError) as error:
         _give_up(progress, f"{error}\nWhat is finished is kept in {output}.")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace an older table once the new one is there, so that a full disk does not cost it."""
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from benchmarks.tables.costs import Speed, embedding_seconds, evaluation_seconds, selection_seconds
 from benchmarks.tables.descriptions import Backbone, Dataset
 from benchmarks.tables.evaluations import EVALUATIONS
-from benchmarks.tables.running import Group, TableRun
+from benchmarks.tables.groups import Group
+from benchmarks.tables.running import TableRun
 
 __all__ = ["describe"]
 

@@ -2,82 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import skal
 from benchmarks.tables.descriptions import Backbone, Dataset, Line, Panel, Table
-from benchmarks.tables.evaluations import EVALUATIONS, Split, Trial, make_classifiers
-from benchmarks.tables.store import SelectionKey, Store
-from benchmarks.tables.strategies import Step, plan_steps, take_step
+from benchmarks.tables.evaluations import EVALUATIONS, METRICS, Split, make_classifiers
+from benchmarks.tables.groups import Group, Settings
+from benchmarks.tables.strategies import make_strategies
 from skal.datasets import ImageCollection, load_dataset
-from skal.evaluation import category_coverage
-from skal.evaluation._curve import per_class
-from skal.evaluation._journal import part_fingerprint
+from skal.evaluation import BudgetCurve, Score, Selection, Selections, score, select
 from skal.features import TorchFeatureExtractor
 
-__all__ = ["Group", "Results", "Settings", "TableRun"]
+__all__ = ["Results", "TableRun"]
 
 # (position of the panel, line, budget) → the score of each seed, fractions
 Results = dict[tuple[int, Line, int], list[float]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says."""
-
-    data: Path
-    output: Path
-    weights: Path | None = None
-    device: str = "auto"
-    n_seeds: int | None = None  # None: the paper's
-    budgets: tuple[int, ...] | None = None  # None: the paper's
-    n_workers: int | None = None  # None: the extractor's default
-    any_size: bool = False
-
-
-@dataclass(frozen=True)
-class Group:
-    """The lines of one panel that share their backbones, and so their selections."""
-
-    position: int  # of the panel
-    panel: Panel
-    budgets: tuple[int, ...]
-    selection_backbone: Backbone
-    backbone: Backbone
-    lines: tuple[Line, ...]
-
-    def lines_of(self, evaluation: str) -> list[Line]:
-        return [line for line in self.lines if line.evaluation == evaluation]
-
-    @property
-    def evaluations(self) -> list[str]:
-        return list(dict.fromkeys(line.evaluation for line in self.lines))
-
-    @property
-    def steps(self) -> list[Step]:
-        methods = dict.fromkeys(line.method for line in self.lines)
-        return [step for method in methods for step in plan_steps(method, self.panel, self.budgets)]
-
-    @property
-    def splits(self) -> list[tuple[Dataset, str]]:
-        """What is needed of the dataset."""
-        dataset = self.panel.dataset
-        return [(dataset, "train")] + ([] if self.evaluations == ["picks"] else [(dataset, dataset.test_split)])
-
-    @property
-    def embeddings(self) -> list[tuple[Dataset, str, Backbone]]:
-        """What is needed, by which backbones."""
-        of_classifiers = [(*split, self.backbone) for split in self.splits]
-        return [(self.panel.dataset, "train", self.selection_backbone), *of_classifiers]
-
-    def step_to(self, method: str, budget: int) -> Step:
-        (step,) = [step for step in self.steps if (step.method, step.budget) == (method, budget)]
-        return step
 
 
 class TableRun:
@@ -88,14 +34,13 @@ class TableRun:
     table : Table
     settings : Settings
     on_step : callable
-        Gets a line of text as each selection and each stack of cells ends.
+        Gets a line of text as each selection is made, and as all cells of a method and budget are.
     """
 
     def __init__(self, table: Table, settings: Settings, on_step: Callable[[str], object] = lambda what: None) -> None:
         self.table = table
         self.settings = settings
         self.on_step = on_step
-        self.store = Store(settings.output)
         self._images: dict[tuple[Dataset, str], ImageCollection] = {}
         self._splits: dict[tuple[Dataset, str, Backbone], Split] = {}
         self._finished_splits: dict[tuple[Dataset, str, Backbone], Split] = {}
@@ -137,13 +82,45 @@ class TableRun:
         for place in sorted(dict.fromkeys(place for group in groups for place in group.embeddings), key=_is_random):
             self.embed(*place)
         for group in groups:
-            pool = self.embed(group.panel.dataset, "train", group.selection_backbone)
-            for step in group.steps:
-                for seed in self.seeds:
-                    self._select(step, pool, group.panel.dataset, seed)
-            for budget in group.budgets:
-                results |= self._coverages(group, pool, budget) | self._accuracies(group, pool, budget)
+            selections = self.select(group)
+            results |= self._coverages(group, selections)
+            if self.classifiers_of(group):
+                results |= self._scores(group, self.score(group, selections))
         return results
+
+    def classifiers_of(self, group: Group) -> dict:
+        return make_classifiers(group.evaluations, group.panel.dataset, self.settings.device)
+
+    def select(self, group: Group) -> Selections:
+        """Make the selections of a group that are not made yet; return those at its budgets."""
+        pool = self.embed(group.panel.dataset, "train", group.selection_backbone)
+        finished = self._selected(group, pool, only_finished=True)
+
+        def say(selection: Selection) -> None:
+            if (selection.sampler, selection.budget, selection.seed) not in finished:
+                self.on_step(
+                    f"{group.panel.dataset.title}: {selection.sampler} picked {selection.budget}, seed {selection.seed}"
+                )
+
+        made = self._selected(group, pool, on_selection=say)
+        return Selections({key: made[key] for key in made if key.budget in group.budgets}, pool.y)
+
+    def score(self, group: Group, selections: Selections) -> BudgetCurve:
+        """Score the selections of a group as far as they are not scored yet."""
+        splits = [self.embed(*split, group.backbone) for split in group.splits]
+        finished = self._scored(group, selections, splits, only_finished=True)
+        n_classifiers = len(finished.classifiers)
+        n_known, n_old = Counter(), Counter()
+
+        def say(score: Score) -> None:
+            place = score.sampler, score.budget
+            n_known[place] += 1
+            n_old[place] += (*place, score.seed, score.classifier, "accuracy") in finished.values
+            if n_known[place] == n_classifiers * len(self.seeds) > n_old[place]:
+                what = " and ".join(finished.classifiers)
+                self.on_step(f"{group.panel.dataset.title}: {what} of {score.sampler} at {score.budget}")
+
+        return self._scored(group, selections, splits, on_score=say)
 
     def embed(self, dataset: Dataset, split: str, backbone: Backbone) -> Split:
         """Return one split through one backbone, from disk as far as it is there."""
@@ -155,7 +132,7 @@ class TableRun:
             with warnings.catch_warnings():
                 if backbone.checkpoint is None:
                     warnings.filterwarnings("ignore", message="weights=None")
-                X = self._extractor(dataset, backbone, path).transform(images)
+                X = self._extractor(dataset, backbone).embed(images, path).embeddings
             self._splits[place] = _split(dataset, split, backbone, X, images.y)
         return self._splits[place]
 
@@ -173,16 +150,21 @@ class TableRun:
     def n_unfinished(self, group: Group) -> dict[str, int]:
         """Count what is still to compute: "selections", and the cells of each classifier."""
         pool = self.finished_split(group.panel.dataset, "train", group.selection_backbone)
-        classifiers = make_classifiers(group.evaluations, group.panel.dataset, self.settings.device)
-        every_cell = {name: len(group.lines_of(name)) * len(group.budgets) * len(self.seeds) for name in classifiers}
+        n_cells = len(group.budgets) * len(self.seeds)
+        every_cell = {name: len(group.lines_of(name)) * n_cells for name in self.classifiers_of(group)}
+        n_selections = len(group.steps) * len(self.seeds)
         if pool is None:
-            return {"selections": len(group.steps) * len(self.seeds), **every_cell}
-        keys = [key_of(step, pool, seed) for step in group.steps for seed in self.seeds]
-        counts = {"selections": sum(self.store.load_selection(key) is None for key in keys), **every_cell}
-        trials = [self._trial(group, pool, budget, self.finished_split) for budget in group.budgets]
-        if all(trial is not None for trial in trials):
-            counts |= {name: sum(trial.n_unfinished(name) for trial in trials) for name in classifiers}
-        return counts
+            return {"selections": n_selections, **every_cell}
+        made = self._selected(group, pool, only_finished=True)
+        left = {"selections": n_selections - len(made), **every_cell}
+        splits = [self.finished_split(*split, group.backbone) for split in group.splits]
+        if None in splits or not every_cell:
+            return left
+        wanted = Selections({key: made[key] for key in made if key.budget in group.budgets})
+        for key in self._scored(group, wanted, splits, only_finished=True).values:
+            if key.classifier is not None and key.metric == "accuracy":
+                left[key.classifier] -= 1
+        return left
 
     def load_images(self, dataset: Dataset, split: str) -> ImageCollection:
         """Read which images there are, once; FileNotFoundError says what is missing and how to get it."""
@@ -202,14 +184,13 @@ class TableRun:
     def embeddings_path(self, dataset: Dataset, split: str, backbone: Backbone) -> Path:
         return self.settings.output / "embeddings" / f"{dataset.name}-{backbone.name}-{split}.npy"
 
-    def _extractor(self, dataset: Dataset, backbone: Backbone, path: Path) -> TorchFeatureExtractor:
+    def _extractor(self, dataset: Dataset, backbone: Backbone) -> TorchFeatureExtractor:
         extractor = TorchFeatureExtractor(
             backbone.architecture,
             None if backbone.checkpoint is None else str(self.settings.weights),
             image_transform=dataset.name if dataset.name.startswith("cifar") else "imagenet",
             device=self.settings.device,
             normalize=False,  # samplers and NN normalise rows themselves; LIN and Max-Entropy take them as they are
-            output=str(path),
             random_state=0,
             verbose=1,
         )
@@ -230,54 +211,43 @@ class TableRun:
                     f"{max(group.budgets)}; pass smaller --budgets."
                 )
 
-    def _select(self, step: Step, pool: Split, dataset: Dataset, seed: int) -> None:
-        key = key_of(step, pool, seed)
-        if self.store.load_selection(key) is not None:
-            return
-        previous = None if step.previous is None else self.store.load_selection(key_of(step.previous, pool, seed))
-        picks = take_step(step, pool.X, pool.y, dataset.n_classes, seed, self.settings.device, previous)
-        self.store.save_selection(key, picks)
-        self.on_step(f"{dataset.title}: {step.method} picked {step.budget}, seed {seed}")
+    def _selected(self, group: Group, pool: Split, **more: Any) -> Selections:
+        """Return all selections of a group, those on the way of strategies in rounds included."""
+        path = self.settings.output / "selections" / f"{pool.name}.jsonl"
+        if not more.get("only_finished"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        found: dict[Any, np.ndarray] = {}
+        for strategies, budgets in make_strategies(group.methods, group.panel, group.budgets, self.settings.device):
+            common = {"budgets": budgets, "n_seeds": len(self.seeds), "resume_from": path}
+            found |= select(strategies, pool.pool, pool.y, **common, **more)
+        return Selections(found)
 
-    def _coverages(self, group: Group, pool: Split, budget: int) -> Results:
-        """Return the coverages of the lines that ask for them; they take no time."""
-        found: Results = {}
-        for line in group.lines_of("picks"):
-            keys = [key_of(group.step_to(line.method, budget), pool, seed) for seed in self.seeds]
-            found[group.position, line, budget] = [
-                category_coverage(pool.y, self.store.load_selection(key)) for key in keys
-            ]
-        return found
+    def _scored(self, group: Group, selections: Selections, splits: list[Split], **more: Any) -> BudgetCurve:
+        pool, test = splits[0], splits[-1]
+        path = self.settings.output / "scores" / pool.name / f"{test.name}.jsonl"
+        if not more.get("only_finished"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return score(
+            selections, self.classifiers_of(group), pool.pool, pool.y, test.pool, test.y,
+            scoring=tuple(METRICS.values()), resume_from=path, **more,
+        )  # fmt: skip
 
-    def _accuracies(self, group: Group, pool: Split, budget: int) -> Results:
-        """Score the selections of one budget that have no scores yet; return the scores of all."""
-        trial = self._trial(group, pool, budget, self.embed)
-        if not trial.classifiers:
-            return {}
-        found: Results = {}
-        for curve in trial.run(lambda what: self.on_step(f"{group.panel.dataset.title}: {what}")):
-            for line in group.lines:
-                if line.method in curve.samplers and line.evaluation in curve.classifiers:
-                    measure = line.evaluation if group.panel.metric == "top-1" else per_class(line.evaluation)
-                    found[group.position, line, budget] = curve.scores(line.method, budget, measure).tolist()
-        return found
-
-    def _trial(
-        self, group: Group, pool: Split, budget: int, split_of: Callable[[Dataset, str, Backbone], Split | None]
-    ) -> Trial | None:
-        """Return what is to be scored at one budget, on what `split_of` gives; None where that is not all there."""
-        dataset = group.panel.dataset
-        classifiers = make_classifiers(group.evaluations, dataset, self.settings.device)
-        train = split_of(dataset, "train", group.backbone)
-        test = split_of(dataset, dataset.test_split, group.backbone) if classifiers else train
-        if train is None or test is None:
-            return None
-        histories = {
-            line.method: group.step_to(line.method, budget).history
-            for line in group.lines
-            if line.evaluation in classifiers
+    def _coverages(self, group: Group, selections: Selections) -> Results:
+        return {
+            (group.position, line, budget): [selections.coverage[line.method, budget, seed] for seed in self.seeds]
+            for line in group.lines_of("picks")
+            for budget in group.budgets
         }
-        return Trial(train, test, classifiers, budget, histories, pool.name, self.seeds, self.store)
+
+    def _scores(self, group: Group, curve: BudgetCurve) -> Results:
+        return {
+            (group.position, line, budget): curve.scores(
+                line.method, budget, line.evaluation, METRICS[group.panel.metric]
+            ).tolist()
+            for line in group.lines
+            if line.evaluation in curve.classifiers
+            for budget in group.budgets
+        }
 
 
 def _is_random(place: tuple[Dataset, str, Backbone]) -> bool:
@@ -287,9 +257,6 @@ def _is_random(place: tuple[Dataset, str, Backbone]) -> bool:
 
 
 def _split(dataset: Dataset, split: str, backbone: Backbone, X: np.ndarray, y: np.ndarray) -> Split:
-    found = part_fingerprint(X, y)
-    return Split(f"{dataset.name}-{backbone.name}-{split}-{found[:12]}", X, y, found)
-
-
-def key_of(step: Step, pool: Split, seed: int) -> SelectionKey:
-    return SelectionKey(pool.name, step.method, seed, step.history)
+    pool = skal.Pool(X)
+    found = hashlib.sha256(f"{pool.fingerprint()} {y.tolist()}".encode()).hexdigest()
+    return Split(f"{dataset.name}-{backbone.name}-{split}-{found[:12]}", pool, y)

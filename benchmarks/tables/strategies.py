@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchmarks.tables.descriptions import Panel, Start
-from skal.base import BaseSampler
+from skal import registry
 from skal.classifiers import LinearProbe
-from skal.samplers import (
-    CoreSetSampler,
-    IterativeSampler,
-    KMeansSampler,
-    MaxEntropySampler,
-    RandomSampler,
-    UniformKMeansSampler,
-    UniformSampler,
-    VAALSampler,
-)
+from skal.rounds import IterativeSampler
 
-__all__ = ["Step", "plan_steps", "take_step"]
+__all__ = ["Step", "make_sampler", "make_strategies", "plan_steps"]
 
 ITERATIVE = ("Max-Entropy", "Core-set", "VAAL")
 MULTI_KMEANS = "Multi K-means"
@@ -36,19 +26,6 @@ class Step:
     budget: int
     start: Start | None  # None for a batch
     earlier: tuple[int, ...] = ()  # totals of the rounds before
-
-    @property
-    def history(self) -> str:
-        """What the picks depend on besides pool, strategy and seed, as a file's name."""
-        if self.start is None:
-            return str(self.budget)
-        return "-".join([self.start.method, *map(str, self.earlier), str(self.budget)])
-
-    @property
-    def previous(self) -> Step | None:
-        if not self.earlier:
-            return None
-        return Step(self.method, self.earlier[-1], self.start, self.earlier[:-1])
 
 
 def plan_steps(method: str, panel: Panel, budgets: Sequence[int]) -> list[Step]:
@@ -71,39 +48,32 @@ def _start_of(method: str, panel: Panel) -> Start:
     return Start("K-means", panel.start.budget) if method == MULTI_KMEANS else panel.start
 
 
-def take_step(
-    step: Step, X: Any, y: np.ndarray, n_classes: int, seed: int, device: str, previous: np.ndarray | None
-) -> np.ndarray:
-    """Pick; return all rows picked so far, those of earlier rounds first, shape (step.budget,), int64."""
-    if step.start is None:
-        sampler = make_sampler(step.method, n_classes, device)
-        return sampler.set_params(budget=step.budget, random_state=seed).fit_select(X, y)
-    rounds = IterativeSampler(
-        make_sampler(step.method, n_classes, device),
-        (step.budget,),
-        initial=make_sampler(step.start.method, n_classes, device),
-        random_state=seed,
-    )
-    if previous is None:
-        return rounds.fit_select(X, y)
-    return np.concatenate([previous, rounds.fit_select(X, y, labeled_indices=previous)])
+def make_strategies(
+    methods: Iterable[str], panel: Panel, budgets: Sequence[int], device: str
+) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
+    """Return strategies by name, together those that go through the same budgets, with these budgets."""
+    together: dict[tuple[int, ...], dict[str, Any]] = defaultdict(dict)
+    for method in methods:
+        totals = tuple(step.budget for step in plan_steps(method, panel, budgets))
+        together[totals][method] = _make_strategy(method, panel, device)
+    return [(strategies, totals) for totals, strategies in together.items()]
 
 
-def make_sampler(method: str, n_classes: int, device: str) -> BaseSampler:
+def _make_strategy(method: str, panel: Panel, device: str) -> Any:
+    n_classes = panel.dataset.n_classes
+    sampler = make_sampler(method, n_classes, device)
+    if method not in (*ITERATIVE, MULTI_KMEANS):
+        return sampler
+    return IterativeSampler(sampler, initial=make_sampler(_start_of(method, panel).method, n_classes, device))
+
+
+def make_sampler(method: str, n_classes: int, device: str) -> Any:
     """Return one strategy, its budget and seed still to be set; in rounds, the one that picks each round."""
-    match method:
-        case "Uniform":
-            return UniformSampler()
-        case "Random":
-            return RandomSampler()
-        case "Uniform(K-means)":
-            return UniformKMeansSampler(n_clusters=n_classes, device=device)
-        case "K-means" | "Multi K-means":
-            return KMeansSampler(device=device)
-        case "Core-set":
-            return CoreSetSampler(device=device)
-        case "Max-Entropy":
-            return MaxEntropySampler(classifier=LinearProbe(lr=0.001, scaling=None, device=device))
-        case "VAAL":
-            return VAALSampler(device=device)
-    raise ValueError(f"There is no strategy {method!r}.")
+    entry = registry.sampler_titled("K-means" if method == MULTI_KMEANS else method)
+    settings: dict[str, dict[str, Any]] = {
+        MULTI_KMEANS: {"labeled_rows": "skip"},
+        "Uniform(K-means)": {"n_clusters": n_classes, "labeled_rows": "skip"},
+        "Max-Entropy": {"classifier": LinearProbe(lr=0.001, scaling=None, device=device)},
+    }
+    sampler = entry.make(**settings.get(method, {}))
+    return sampler.set_params(device=device) if "device" in sampler.get_params() else sampler

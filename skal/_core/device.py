@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 
-__all__ = ["full_float32", "resident_bytes", "resolve_device"]
+__all__ = ["at_most_threads", "full_float32", "ordinary_torch", "resident_bytes", "resolve_device"]
 
 _CUDA_SHARE_FOR_THE_POOL = 0.6
 
@@ -50,28 +51,27 @@ def resident_bytes(device: torch.device, host_bytes: int) -> int:
     return int(free_bytes * _CUDA_SHARE_FOR_THE_POOL)
 
 
-class _FullFloat32:
-    """Nested and concurrent uses share one saved state, restored when the last one ends."""
+class _Shared:
+    """A state of the process: nested and concurrent uses share what they found, restored when the last one ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None], wanted: Any) -> None:
+        self._read, self._write, self._wanted = read, write, wanted
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._saved: list[str] = []
+        self._found: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
             if self._n_inside == 0:
-                self._saved = [backend.fp32_precision for backend in _FLOAT32_BACKENDS]
-                for backend in _FLOAT32_BACKENDS:
-                    backend.fp32_precision = "ieee"
+                self._found = self._read()
+                self._write(self._wanted)
             self._n_inside += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                for backend, precision in zip(_FLOAT32_BACKENDS, self._saved, strict=True):
-                    backend.fp32_precision = precision
+                self._write(self._found)
 
 
 # torch wants convolutions and recurrent layers of one backend to agree.
@@ -83,9 +83,56 @@ _FLOAT32_BACKENDS: tuple[Any, ...] = (
     torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
     torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
 )
-_full_float32 = _FullFloat32()
+
+
+def _read_precisions() -> list[str]:
+    return [backend.fp32_precision for backend in _FLOAT32_BACKENDS]
+
+
+def _write_precisions(precisions: list[str]) -> None:
+    for backend, precision in zip(_FLOAT32_BACKENDS, precisions, strict=True):
+        backend.fp32_precision = precision
+
+
+_full_float32 = _Shared(_read_precisions, _write_precisions, ["ieee"] * len(_FLOAT32_BACKENDS))
+_float32_by_default = _Shared(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
 
 
 def full_float32() -> AbstractContextManager[None]:
     """Keep float32 matrix products and convolutions in float32, whatever speed-up the process has switched on."""
     return _full_float32
+
+
+@contextmanager
+def ordinary_torch() -> Iterator[None]:
+    """Compute as torch does by itself, whatever surrounds it.
+
+    There is no autocast, no `no_grad` and no `inference_mode`, float32 is the default dtype and is kept
+    (`full_float32`), and a tensor made without a device lies on the CPU. Stands around the body of every public method
+    that computes, after ``with`` or as a decorator. The dtype and precision are those of the whole process, so other
+    threads see them too while it lasts; the rest is the calling thread's own.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(full_float32())
+        stack.enter_context(_float32_by_default)
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+@contextmanager
+def at_most_threads(n_threads: int) -> Iterator[None]:
+    """Let torch and its BLAS use at most `n_threads` threads for what the calling thread computes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(n_threads, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -61,15 +61,15 @@ def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
     width = min(n_components + _SPARE_DIRECTIONS, *centered.shape)
     basis = _random_directions(centered.shape[1], width, centered.device)
     for _ in range(_SUBSPACE_ITERATIONS):
-        basis = torch.linalg.qr(centered.T @ (centered @ basis))[0]
+        basis = _orthonormal(centered.T @ (centered @ basis))
     _, _, rotation = torch.linalg.svd(centered @ basis, full_matrices=False)
-    leading = (basis @ rotation.T)[:, :n_components].flip(1)
+    leading: Tensor = (basis @ rotation.T)[:, :n_components].flip(1)
     if leading.shape[1] == n_components:
         return leading
     n_missing = n_components - leading.shape[1]  # fewer rows than components
     drawn = _random_directions(centered.shape[1], n_missing, centered.device)
     filled = torch.cat([leading.flip(1), drawn], dim=1)
-    return torch.linalg.qr(filled)[0].flip(1)
+    return _orthonormal(filled).flip(1)
 
 
 def _half_random(directions: Tensor) -> Tensor:
@@ -77,7 +77,12 @@ def _half_random(directions: Tensor) -> Tensor:
     n_components = directions.shape[1]
     leading = directions[:, n_components // 2 :].flip(1)
     drawn = _random_directions(len(directions), n_components - leading.shape[1], directions.device)
-    return torch.linalg.qr(torch.cat([leading, drawn], dim=1))[0].flip(1)
+    return _orthonormal(torch.cat([leading, drawn], dim=1)).flip(1)
+
+
+def _orthonormal(columns: Tensor) -> Tensor:
+    basis: Tensor = torch.linalg.qr(columns)[0]
+    return basis
 
 
 def _random_directions(n_features: int, n_directions: int, device: torch.device) -> Tensor:

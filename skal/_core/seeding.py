@@ -14,7 +14,9 @@ __all__ = ["kmeans_plus_plus"]
 _MOST_DRAWS = 4096  # their mutual distances are kept as one square
 
 
-def kmeans_plus_plus(pool: Blocks, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
+def kmeans_plus_plus(
+    pool: Blocks, n_clusters: int, rng: np.random.Generator, given: Tensor | None = None
+) -> np.ndarray:
     """Draw `n_clusters` distinct rows, each with probability proportional to its squared distance to those before.
 
     Exactly the distribution of k-means++ (Arthur and Vassilvitskii, 2007), in few passes: candidates
@@ -22,14 +24,23 @@ def kmeans_plus_plus(pool: Blocks, n_clusters: int, rng: np.random.Generator) ->
     probability today's / last. Where the pool has fewer distinct rows than `n_clusters`, the rest is
     drawn uniformly.
 
+    Parameters
+    ----------
+    given : Tensor of shape (m, d), default=None
+        Centers that are there already; the first row is then drawn by its distance to them too.
+
     Returns
     -------
     ndarray of shape (n_clusters,), int64
         Row numbers in drawing order. About ``2·n·n_clusters·d`` operations in about
         ``5 · log(n_clusters)`` passes.
     """
-    chosen = [int(rng.integers(pool.n_rows))]
     sq_dist = torch.full((pool.n_rows,), torch.inf, dtype=torch.float32, device=pool.device)
+    if given is None or len(given) == 0:
+        chosen = [int(rng.integers(pool.n_rows))]
+    else:
+        (sq_dist,) = pool.map_gather(lower_to_nearest_block, given, [sq_dist])
+        chosen = []
     new = list(chosen)
     while True:
         sq_dist = _lower_to_nearest(pool, new, sq_dist)

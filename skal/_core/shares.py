@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-__all__ = ["equal_members", "equal_shares", "nearest_members"]
+__all__ = ["equal_members", "equal_shares", "nearest_members", "uncovered_members"]
 
 
 def equal_shares(n_available: np.ndarray, n_taken: np.ndarray, n_members: np.ndarray, budget: int) -> np.ndarray:
@@ -100,6 +100,38 @@ def nearest_members(
         if n_picks + 1 < n_candidates[cluster]:
             heapq.heappush(queue, need(cluster, n_picks + 1))
     return np.array(picks, dtype=np.int64)
+
+
+def uncovered_members(
+    labels: np.ndarray,
+    sq_dist: np.ndarray,
+    is_candidate: np.ndarray,
+    is_covered: np.ndarray,
+    n_clusters: int,
+    budget: int,
+) -> np.ndarray:
+    """Pick as `nearest_members` does, from clusters that are not covered as long as these have candidates.
+
+    Parameters
+    ----------
+    labels, sq_dist, is_candidate, n_clusters, budget
+        As for `nearest_members`.
+    is_covered : bool ndarray of shape (n_clusters,)
+
+    Returns
+    -------
+    int64 ndarray of shape (budget,)
+        Distinct candidate rows, those of covered clusters last.
+    """
+    is_open = is_candidate & ~is_covered[labels]
+    n_open = min(budget, int(is_open.sum()))
+    parts = []
+    if n_open:
+        parts.append(nearest_members(labels, sq_dist, is_open, n_clusters, n_open))
+    if n_open < budget:
+        rest = is_candidate & ~is_open
+        parts.append(nearest_members(labels, sq_dist, rest, n_clusters, budget - n_open))
+    return np.concatenate(parts)
 
 
 def equal_members(

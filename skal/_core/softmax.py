@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+
+from skal._core.device import at_most_threads
 
 __all__ = ["AdamSchedule", "SoftmaxLayer", "SoftmaxProblem", "stack_bytes", "train_softmax"]
 
@@ -17,6 +21,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 # entries alike at any place in the stack, and its result does not depend on its neighbours.
 _ALIGNMENT = 16
 _BYTES_GATHERED_AT_ONCE = 2**20
+_MULTIPLICATIONS_THAT_NEED_THREADS = 2**24  # of one step of one run
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,15 @@ def train_softmax(
 
     The start is zero because the problem is convex, so a random start adds only noise, which a
     handful of labels cannot wash out. Batches come from a new permutation each epoch; the order of
-    a run depends on its `rng` alone, not on the device nor on the other runs, so a run in a stack
-    ends where it would alone, to float rounding.
+    a run depends on its `rng` alone, not on the device nor on the other runs. Where torch computes
+    with MKL (its builds for x86), a run ends on the same bits alone and in any stack, for any number
+    of threads, unless one step takes more than 2²⁴ multiplications: threads then share it, and the
+    end is the same to float rounding, as it is on other processors.
 
     Parameters
     ----------
     problems : sequence of R SoftmaxProblem
-        All with the same number of rows and features, dtype and device; the number of classes may
-        differ: a run's missing classes have logit minus infinity.
+        All with the same number of rows and features, dtype and device; classes may differ in number.
     schedule : AdamSchedule
     on_epoch : callable
         Gets the epoch and the mean training loss of each run.
@@ -84,17 +90,18 @@ def train_softmax(
     -----
     Time ``4 · n_epochs · n · d · ΣC`` operations. Memory: `stack_bytes`.
     """
-    stack = _Stack(problems)
+    by_classes = sorted(range(len(problems)), key=lambda place: problems[place].n_classes)
+    run_of = np.argsort(by_classes)
+    stack = _Stack([problems[place] for place in by_classes])
     loss_curves: list[list[float]] = [[] for _ in problems]
-    for epoch in range(schedule.n_epochs):
-        losses = stack.train_epoch(schedule, epoch)
-        for curve, loss in zip(loss_curves, losses, strict=True):
-            curve.append(loss)
-        on_epoch(epoch, losses)
-    return [
-        SoftmaxLayer(*stack.layer(run, problem.n_classes), loss_curve)
-        for run, (problem, loss_curve) in enumerate(zip(problems, loss_curves, strict=True))
-    ]
+    with at_most_threads(stack.useful_threads(schedule.batch_size)):
+        for epoch in range(schedule.n_epochs):
+            run_losses = stack.train_epoch(schedule, epoch)
+            losses = [run_losses[run] for run in run_of]
+            for curve, loss in zip(loss_curves, losses, strict=True):
+                curve.append(loss)
+            on_epoch(epoch, losses)
+    return [SoftmaxLayer(*stack.layer(run), loss_curve) for run, loss_curve in zip(run_of, loss_curves, strict=True)]
 
 
 def stack_bytes(problem: SoftmaxProblem) -> int:
@@ -103,34 +110,66 @@ def stack_bytes(problem: SoftmaxProblem) -> int:
     return (2 * n + 4 * problem.n_classes) * _padded_width(d) * problem.X.element_size()
 
 
+class _SameClasses(NamedTuple):
+    """Runs of a stack with equally many classes.
+
+    They share their matrix products and no others do: BLAS takes another kernel for another shape, which
+    rounds otherwise, and Adam can make a whole step of a rounding error.
+    """
+
+    runs: slice
+    n_classes: int
+    layers: Tensor  # (runs, n_classes, width)
+    gradient: Tensor  # (runs, n_classes, width)
+
+    def of(self, values: Tensor) -> Tensor:
+        """The part of `values` (R, most classes, n) that belongs to these runs."""
+        return values[self.runs, : self.n_classes]
+
+
 class _Stack:
-    """R layers and the rows of their runs; a last column of ones makes the biases part of the weights."""
+    """R layers and the rows of their runs; a last column of ones makes the biases part of the weights.
+
+    Problems come in ascending order of their number of classes.
+    """
 
     def __init__(self, problems: Sequence[SoftmaxProblem]) -> None:
         n, d = problems[0].X.shape
         self.n_runs, self.n_rows, self.n_features = len(problems), n, d
         self.rngs = [problem.rng for problem in problems]
-        n_classes = torch.tensor([problem.n_classes for problem in problems])
-        shape = (len(problems), int(n_classes.max()), _padded_width(d))
+        self.n_classes = [problem.n_classes for problem in problems]
 
-        self.rows = problems[0].X.new_zeros(len(problems) * n, shape[2])
+        self.rows = problems[0].X.new_zeros(len(problems) * n, _padded_width(d))
         for run, problem in enumerate(problems):
             self.rows[run * n : (run + 1) * n, :d] = problem.X
         self.rows[:, d] = 1
         self.targets = torch.cat([problem.targets for problem in problems])
         self.weights = _relative_weights(problems)
-        self.absent = self._absent_classes(n_classes, shape[1])
 
-        self.layers, self.gradient, self.first_moment, self.second_moment = self.rows.new_zeros(4, *shape).unbind()
+        shape = (4, sum(self.n_classes), self.rows.shape[1])
+        self.layers, self.gradient, self.first_moment, self.second_moment = self.rows.new_zeros(shape).unbind()
+        self.groups = self._groups()
         self.n_steps = torch.zeros((), dtype=torch.float32, device=self.rows.device)
         self.minus_one = self.rows.new_full((len(problems), 1, n), -1.0)
 
-    def _absent_classes(self, n_classes: Tensor, widest: int) -> Tensor | None:
-        """Minus infinity where a run lacks the class, else 0, shape (R, widest, 1); None where none lacks any."""
-        is_absent = torch.arange(widest) >= n_classes[:, None]
-        if not bool(is_absent.any()):
-            return None
-        return torch.where(is_absent, -torch.inf, 0.0).to(self.rows)[:, :, None]
+    def _groups(self) -> list[_SameClasses]:
+        groups, run, first = [], 0, 0
+        for n_classes, same in groupby(self.n_classes):
+            n_same = len(list(same))
+            rows = slice(first, first + n_same * n_classes)
+            layers, gradient = (of_all[rows].view(n_same, n_classes, -1) for of_all in (self.layers, self.gradient))
+            groups.append(_SameClasses(slice(run, run + n_same), n_classes, layers, gradient))
+            run, first = run + n_same, rows.stop
+        return groups
+
+    def useful_threads(self, batch_size: int) -> int:
+        """No more than there are runs to a product, so that each thread computes whole products of runs.
+
+        A product that is shared among threads rounds by their number.
+        """
+        if self.n_classes[-1] * min(batch_size, self.n_rows) * self.rows.shape[1] > _MULTIPLICATIONS_THAT_NEED_THREADS:
+            return torch.get_num_threads()
+        return min(len(group.layers) for group in self.groups)
 
     def train_epoch(self, schedule: AdamSchedule, epoch: int) -> list[float]:
         """Pass once over the rows of every run; return each run's mean loss."""
@@ -160,18 +199,21 @@ class _Stack:
         rows = self.rows.index_select(0, flat).view(n_steps, n_runs, n_rows, -1)
         targets = self.targets.index_select(0, flat).view(n_steps, n_runs, 1, n_rows)
         weights = None if self.weights is None else self.weights.index_select(0, flat).view_as(targets)
-        log_probabilities = rows.new_empty(n_steps, *self.layers.shape[:2], n_rows)
+        logits = rows.new_full((n_runs, self.n_classes[-1], n_rows), -torch.inf)  # stays so where a run has no class
+        residual = torch.empty_like(logits)
+        forward = [(g.layers, rows[:, g.runs].mT.unbind(), g.of(logits)) for g in self.groups]
+        backward = [(g.gradient, g.of(residual), rows[:, g.runs].unbind()) for g in self.groups]
+        log_probabilities = rows.new_empty(n_steps, *logits.shape)
         minus_one = self.minus_one[:, :, :n_rows]
-        steps = zip(rows.unbind(), rows.mT.unbind(), targets.unbind(), log_probabilities.unbind(), strict=True)
-        for step, (X, X_transposed, at_target, log_p) in enumerate(steps):
-            logits = torch.bmm(self.layers, X_transposed)
-            if self.absent is not None:
-                logits += self.absent
+        for step, (at_target, log_p) in enumerate(zip(targets.unbind(), log_probabilities.unbind(), strict=True)):
+            for layers, columns, group_logits in forward:
+                _multiply(layers, columns[step], out=group_logits)
             torch.log_softmax(logits, 1, out=log_p)
-            residual = log_p.exp().scatter_add_(1, at_target, minus_one)
+            torch.exp(log_p, out=residual).scatter_add_(1, at_target, minus_one)
             if weights is not None:
                 residual *= weights[step]
-            self.gradient.baddbmm_(residual, X, beta=0, alpha=1 / n_rows)
+            for gradient, group_residual, X in backward:
+                gradient.baddbmm_(group_residual, X[step], beta=0, alpha=1 / n_rows)
             self._adam_step(lr, schedule.weight_decay)
         losses = log_probabilities.gather(2, targets).neg_()
         if weights is not None:
@@ -197,10 +239,24 @@ class _Stack:
             maximize=False,
         )
 
-    def layer(self, run: int, n_classes: int) -> tuple[Tensor, Tensor]:
+    def layer(self, run: int) -> tuple[Tensor, Tensor]:
         """Weight (d, n_classes) and bias (n_classes,) of one run."""
-        layer = self.layers[run, :n_classes]
+        first = sum(self.n_classes[:run])
+        layer = self.layers[first : first + self.n_classes[run]]
         return layer[:, : self.n_features].T.clone(), layer[:, self.n_features].clone()
+
+
+def _multiply(layers: Tensor, columns: Tensor, out: Tensor) -> None:
+    """Put into `out` (R, n_classes, n) the logits of n rows, the columns of (R, width, n), of each run.
+
+    A single row is summed without BLAS, whose product of a matrix and a vector depends on how many there are.
+    """
+    if columns.shape[2] == 1:
+        torch.sum(layers * columns.mT, dim=2, keepdim=True, out=out)
+    elif out.is_contiguous():
+        torch.bmm(layers, columns, out=out)
+    else:  # into which torch would multiply one run after the other, each shared among threads
+        out.copy_(torch.bmm(layers, columns))
 
 
 def _padded_width(n_features: int) -> int:

@@ -24,7 +24,8 @@ def fingerprint(values: Any) -> str:
     Parameters
     ----------
     values : array-like or Tensor of any shape
-        Entries of dtype object (text, None, …) count by their pickled content.
+        Entries of dtype object (text, None, …) count by their pickled content. What has a method `fingerprint`, as an
+        opened `Pool` has, is asked for it.
 
     Returns
     -------
@@ -49,6 +50,8 @@ def fingerprint(values: Any) -> str:
     >>> fingerprint(X) == fingerprint(X.astype(np.float32))
     False
     """
+    if callable(getattr(values, "fingerprint", None)):
+        return str(values.fingerprint())
     if hasattr(values, "iloc"):
         return _fingerprint_of_pandas(values)
     digest = hashlib.sha256()

@@ -88,7 +88,7 @@ class AppendLog:
         try:
             self._make_if_missing(format, belongs_to)
             self.belongs_to = _read_header(self.path, format)
-            self._refuse_other_owner(belongs_to)
+            _refuse_other_owner(self.path, self.belongs_to, belongs_to)
             self._file = self.path.open("ab", buffering=0)
             self._n_bytes = self._cut_unfinished_line()
         except BaseException:
@@ -147,18 +147,6 @@ class AppendLog:
             return
         write_atomically(self.path, _encode({"format": format, "belongs_to": dict(belongs_to or {})}))
 
-    def _refuse_other_owner(self, expected: Mapping[str, Any] | None) -> None:
-        if expected is None or self.belongs_to == expected:
-            return
-        names = sorted(self.belongs_to.keys() | expected.keys())
-        differing = [name for name in names if self.belongs_to.get(name) != expected.get(name)]
-        found = ", ".join(f"{name} {self.belongs_to.get(name)}" for name in differing)
-        wanted = ", ".join(f"{name} {expected.get(name)}" for name in differing)
-        raise ValueError(
-            f"{self.path} was written for other {' and '.join(differing)} (it says {found}; asked for is {wanted}). "
-            "Give another path, or remove the file to begin again."
-        )
-
     def _cut_unfinished_line(self) -> int:
         """Cut off what a crash left of the last line; return how many bytes are whole lines."""
         n_bytes = _n_bytes_of_whole_lines(self.path)
@@ -185,13 +173,15 @@ class AppendLog:
             self._file.close()  # the next opening cuts it off
 
 
-def read_log(path: str | os.PathLike[str], *, format: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_log(
+    path: str | os.PathLike[str], *, format: str, belongs_to: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Read a log that somebody else may be writing to.
 
     Parameters
     ----------
     path : path
-    format : str
+    format, belongs_to
         As in `AppendLog`.
 
     Returns
@@ -203,12 +193,13 @@ def read_log(path: str | os.PathLike[str], *, format: str) -> tuple[dict[str, An
     Raises
     ------
     ValueError
-        If the file is of another format or a line is damaged.
+        If the file is of another format, belongs to something else, or a line is damaged.
     OSError
         If the file cannot be read.
     """
-    belongs_to = _read_header(Path(path), format)
-    return belongs_to, list(_entries(Path(path), _n_bytes_of_whole_lines(Path(path))))
+    found = _read_header(Path(path), format)
+    _refuse_other_owner(Path(path), found, belongs_to)
+    return found, list(_entries(Path(path), _n_bytes_of_whole_lines(Path(path))))
 
 
 def _acquire(path: Path) -> FileLock:
@@ -237,6 +228,18 @@ def _read_header(path: Path, format: str) -> dict[str, Any]:
         raise not_ours if found is None else ValueError(f"{path} holds {found!r}, not {format!r}; give another path.")
     belongs_to: dict[str, Any] = header["belongs_to"]
     return belongs_to
+
+
+def _refuse_other_owner(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
+    if expected is None or found == expected:
+        return
+    differing = [name for name in sorted(found.keys() | expected.keys()) if found.get(name) != expected.get(name)]
+    says = ", ".join(f"{name} {found.get(name)}" for name in differing)
+    asked_for = ", ".join(f"{name} {expected.get(name)}" for name in differing)
+    raise ValueError(
+        f"{path} was written for other {' and '.join(differing)} (it says {says}; asked for is {asked_for}). "
+        "Give another path, or remove the file to begin again."
+    )
 
 
 def _entries(path: Path, n_bytes: int) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skal._image_files import IMAGE_SUFFIXES, list_folder, list_images
+from skal._files._images import IMAGE_SUFFIXES, list_folder, list_images
 from skal.datasets._record import ImageCollection
 from skal.datasets._source import PathLike
 

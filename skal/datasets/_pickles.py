@@ -7,6 +7,7 @@ nothing else: not numpy either, whose own reconstruction trusts the flags of a d
 from __future__ import annotations
 
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,24 @@ def read_batch(path: Path) -> dict[str, Any]:
     """
     with path.open("rb") as file:
         try:
+            _refuse_huge_memo(file, path.stat().st_size)
+            file.seek(0)
             return _plain(_BatchUnpickler(file, encoding="bytes").load())
         except _RefusedError as error:
             raise ValueError(f"{path} is refused: {error}. CIFAR's own files hold arrays, numbers and texts.") from None
         except Exception as error:  # a damaged pickle can raise nearly anything
             raise ValueError(f"{path} is damaged or no pickle of CIFAR's: {type(error).__name__}: {error}") from error
+
+
+def _refuse_huge_memo(file: Any, n_bytes: int) -> None:
+    """Raise before a number in the file makes room for more than the file can hold.
+
+    What a pickle remembers it numbers from 0 or 1 on, one by one, and the unpickler keeps room up to the largest.
+    """
+    for opcode, argument, position in pickletools.genops(file):
+        largest = {"PUT": position, "BINPUT": position, "LONG_BINPUT": position, "FRAME": n_bytes}.get(opcode.name)
+        if largest is not None and int(argument or 0) > int(largest or 0):
+            raise _RefusedError(f"it makes room for {argument:,} things, and has {n_bytes:,} bytes")
 
 
 def _plain(content: Any) -> dict[str, Any]:

@@ -1,100 +1,188 @@
-"""The result of `budget_curve`: what each run picked and scored."""
+"""What was scored: coverage and metrics over budgets."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-__all__ = ["COVERAGE", "BudgetCurve", "Run", "per_class"]
+from skal._files._atomic import write_atomically
+from skal.evaluation._layout import Line, Sheet, to_html, to_text
+from skal.evaluation._metrics import COVERAGE
+from skal.evaluation._selections import Selections
+from skal.evaluation._statistics import summary, t_interval
 
-COVERAGE = "coverage"
-_FORMAT = "skal budget curve 1"
+__all__ = ["BudgetCurve", "CurveKey", "Score"]
+
+_FORMAT = "skal budget curve 2"
 
 
-def per_class(classifier: str) -> str:
-    """Name the measure that holds a classifier's mean per-class accuracy."""
-    return f"{classifier}, per class"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One sampler at one budget and seed."""
+class CurveKey(NamedTuple):
+    """What a value of a curve is known by; a plain tuple of the five is equal to it."""
 
     sampler: str
     budget: int
-    seed: int  # of the selection
-    training_seed: int
-    selected_indices: npt.NDArray[np.int64]
-    scores: Mapping[str, float]  # fractions, by the names in `BudgetCurve.measures`
+    seed: int
+    classifier: str | None  # None for the coverage
+    metric: str
 
 
 @dataclass(frozen=True)
-class BudgetCurve:
-    """Accuracy and coverage of samplers over budgets, as `budget_curve` returns them.
-
-    Prints as tables laid out like the paper's, in per cent; holds fractions.
+class Score:
+    """What one classifier scored, trained on one selection.
 
     Attributes
     ----------
-    samplers, classifiers : tuple of str
-        Names, in the order given.
-    budgets : tuple of int
-        Ascending.
-    runs : tuple of Run
-        One for each sampler, budget and seed: its picks and scores.
+    sampler : str
+    budget, seed : int
+        Of the selection.
+    classifier : str
+    training_seed : int
+        The ``random_state`` of the classifier.
+    values : dict of str to float
+        By metric.
     """
 
-    samplers: tuple[str, ...]
-    classifiers: tuple[str, ...]
-    budgets: tuple[int, ...]
-    runs: tuple[Run, ...]
+    sampler: str
+    budget: int
+    seed: int
+    classifier: str
+    training_seed: int
+    values: Mapping[str, float]
+
+
+class BudgetCurve:
+    """Metrics and coverage of samplers over budgets, as `budget_curve` and `score` return them.
+
+    Prints as tables laid out like the paper's. Holds what the scorers gave: fractions, where tables show per cent.
+
+    Parameters
+    ----------
+    selections : Selections
+        The picks.
+    classifiers : tuple of str
+        Names, in the order given.
+    values : mapping of (str, int, int, str or None, str) to float
+        By sampler, budget, seed, classifier and metric; "coverage" is a metric of the picks, with classifier None.
+    training_seed : int, default=None
+        The ``random_state`` of every classifier. None means the seed of the selection.
+
+    Attributes
+    ----------
+    samplers : tuple of str
+        In the order given.
+    budgets, seeds : tuple of int
+        Ascending.
+    metrics : tuple of str
+        Of the classifiers, in the order of `scoring`.
+    measures : tuple of (str or None, str)
+        Every pair of classifier and metric, and (None, "coverage").
+    """
+
+    def __init__(
+        self,
+        selections: Selections,
+        classifiers: tuple[str, ...],
+        values: Mapping[Any, float],
+        training_seed: int | None = None,
+    ) -> None:
+        self.selections = selections
+        self.classifiers = classifiers
+        self.values = {CurveKey(*key): value for key, value in values.items()}
+        self.training_seed = training_seed
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """The classifiers' names (top-1 accuracy), the same with ", per class" (mean per-class), and "coverage"."""
-        return (*self.classifiers, *map(per_class, self.classifiers), COVERAGE)
+    def samplers(self) -> tuple[str, ...]:
+        return self.selections.samplers
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        return self.selections.budgets
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of the selections, ascending."""
-        return tuple(sorted({run.seed for run in self.runs}))
+        return self.selections.seeds
 
-    def scores(self, sampler: str, budget: int, measure: str) -> npt.NDArray[np.float64]:
-        """Return the score of each seed, a fraction, shape (n_seeds,)."""
-        found = [run.scores for run in self.runs if (run.sampler, run.budget) == (sampler, budget)]
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key.metric for key in self.values if key.classifier is not None))
+
+    @property
+    def measures(self) -> tuple[tuple[str | None, str], ...]:
+        of_classifiers = [(classifier, metric) for metric in self.metrics for classifier in self.classifiers]
+        return (*of_classifiers, (None, COVERAGE))
+
+    def scores(
+        self, sampler: str, budget: int, classifier: str | None = None, metric: str | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return what was scored with each seed.
+
+        Parameters
+        ----------
+        sampler : str
+        budget : int
+        classifier : str, default=None
+            None means the picks themselves, whose metric is "coverage".
+        metric : str, default=None
+            One of `metrics`. None means the first of them.
+
+        Returns
+        -------
+        ndarray of shape (n_seeds,), float64
+            By ascending seed.
+
+        Raises
+        ------
+        KeyError
+            If there is nothing of that name.
+        """
+        classifier, metric = self.check_measure(classifier, metric)
+        found = self._by_seed(sampler, budget, classifier, metric)
         if not found:
             raise KeyError(
-                f"no run of sampler {sampler!r} at budget {budget}; there are {self.samplers} at {self.budgets}."
+                f"no score of sampler {sampler!r} at budget {budget}; there are {self.samplers} at {self.budgets}."
             )
-        if measure not in self.measures:
-            raise KeyError(f"no measure {measure!r}; there are {', '.join(self.measures)}.")
-        return np.array([scores[measure] for scores in found])
+        return np.array(list(found.values()))
+
+    def check_measure(self, classifier: str | None, metric: str | None) -> tuple[str | None, str]:
+        """Return the classifier and the metric that are meant; KeyError if there are none of these names."""
+        if classifier is None:
+            if metric not in (None, COVERAGE):
+                raise KeyError(f"{metric!r} is a metric of classifiers: name one of {', '.join(self.classifiers)}.")
+            return None, COVERAGE
+        if classifier not in self.classifiers:
+            known = ", ".join(self.classifiers) or "none"
+            raise KeyError(f"no classifier {classifier!r}; there are {known}, and the coverage without a classifier.")
+        if metric is None and self.metrics:
+            return classifier, self.metrics[0]
+        if metric not in self.metrics:
+            raise KeyError(f"no metric {metric!r}; there are {', '.join(self.metrics)}.")
+        return classifier, str(metric)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return one plain dict for each sampler, measure and budget.
+        """Return one plain dict for each sampler, classifier, metric and budget.
 
-        Keys: "sampler", "measure" (one of `measures`), "budget", "mean", "std" (ddof = 1, NaN for one seed) and
-        "n_seeds". Scores are fractions.
+        Keys: "sampler", "classifier" (None for the coverage), "metric", "budget", "mean", "std" (ddof = 1, NaN for one
+        seed) and "n_seeds".
         """
         return [
             {
                 "sampler": sampler,
-                "measure": measure,
+                "classifier": classifier,
+                "metric": metric,
                 "budget": budget,
-                **_summary(self.scores(sampler, budget, measure)),
+                **summary(np.array(list(found.values()))),
             }
-            for measure in self.measures
+            for classifier, metric in self.measures
             for sampler in self.samplers
             for budget in self.budgets
+            if (found := self._by_seed(sampler, budget, classifier, metric))
         ]
 
     def to_frame(self) -> Any:
@@ -123,8 +211,9 @@ class BudgetCurve:
         Returns
         -------
         list of dict
-            One for each other sampler, measure and budget. Keys: "sampler", "baseline", "measure", "budget", "mean"
-            (sampler minus baseline, a fraction), "low" and "high" (the interval; NaN for one seed) and "n_seeds".
+            One for each other sampler, classifier, metric and budget. Keys: "sampler", "baseline", "classifier",
+            "metric", "budget", "mean" (sampler minus baseline), "low" and "high" (the interval; NaN for one seed) and
+            "n_seeds".
 
         Raises
         ------
@@ -135,28 +224,28 @@ class BudgetCurve:
             raise ValueError(f"baseline={baseline!r} is not in this curve; it has {', '.join(self.samplers)}.")
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be between 0 and 1; found {confidence!r}.")
-        return [
-            {
-                "sampler": sampler,
-                "baseline": baseline,
-                "measure": measure,
-                "budget": budget,
-                **_t_interval(
-                    self.scores(sampler, budget, measure) - self.scores(baseline, budget, measure), confidence
-                ),
-            }
-            for measure in self.measures
-            for sampler in self.samplers
-            if sampler != baseline
-            for budget in self.budgets
-        ]
+        rows = []
+        for classifier, metric in self.measures:
+            for sampler in self.samplers:
+                for budget in self.budgets if sampler != baseline else ():
+                    ours = self._by_seed(sampler, budget, classifier, metric)
+                    theirs = self._by_seed(baseline, budget, classifier, metric)
+                    pairs = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+                    if pairs:
+                        named = {"sampler": sampler, "baseline": baseline, "classifier": classifier, "metric": metric}
+                        rows.append({**named, "budget": budget, **t_interval(np.array(pairs), confidence)})
+        return rows
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything, picks included, as JSON; the file is replaced as a whole or not at all."""
-        content = {**asdict(self), "format": _FORMAT}
-        for run in content["runs"]:
-            run["selected_indices"] = run["selected_indices"].tolist()
-        _write_atomically(Path(path), json.dumps(content))
+        content = {
+            "format": _FORMAT,
+            "selections": self.selections.to_entries(),
+            "classifiers": self.classifiers,
+            "training_seed": self.training_seed,
+            "values": [[*key, value] for key, value in self.values.items()],
+        }
+        write_atomically(path, json.dumps(content))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BudgetCurve:
@@ -171,101 +260,54 @@ class BudgetCurve:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content["format"] != _FORMAT:
                 raise ValueError(f"format {content['format']!r}")
-            runs = [
-                Run(**{**run, "selected_indices": np.array(run["selected_indices"], dtype=np.int64)})
-                for run in content["runs"]
-            ]
-            return cls(
-                tuple(content["samplers"]), tuple(content["classifiers"]), tuple(content["budgets"]), tuple(runs)
-            )
+            selections = Selections.from_entries(content["selections"])
+            values = {CurveKey(*key): value for *key, value in content["values"]}
+            return cls(selections, tuple(content["classifiers"]), values, content["training_seed"])
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"{path} is not a curve that this version of skal saved ({type(error).__name__}: {error}); "
                 "expected a file by BudgetCurve.save."
             ) from error
 
-    def to_text(self, *, mean_per_class: bool = False) -> str:
-        """Lay out tables like the paper's, in per cent.
+    def to_text(self, metric: str | None = None) -> str:
+        """Lay out tables like the paper's: one metric of the classifiers, and the coverage.
 
         Parameters
         ----------
-        mean_per_class : bool, default=False
-            Show mean per-class accuracy instead of top-1, as the paper does for fine-grained data.
+        metric : str, default=None
+            One of `metrics`; "balanced_accuracy" is what the paper shows for fine-grained data. None means the first.
         """
-        accuracy = [
-            [
-                sampler,
-                *("✓" if name == classifier else "" for name in self.classifiers),
-                *self._cells(sampler, per_class(classifier) if mean_per_class else classifier),
-            ]
-            for classifier in self.classifiers
-            for sampler in self.samplers
-        ]
-        coverage = [[sampler, *self._cells(sampler, COVERAGE)] for sampler in self.samplers]
-        budgets = [str(budget) for budget in self.budgets]
-        spread = f"% (mean ± std over {len(self.seeds)} seeds), by budget"
-        tables = []
-        if self.classifiers:
-            header = ["Method", *self.classifiers, *budgets]
-            tables += [f"{'Mean per-class' if mean_per_class else 'Top-1'} accuracy, {spread}"]
-            tables += [_layout(header, accuracy, rule_every=len(self.samplers)), ""]
-        tables += [f"Category coverage, {spread}"]
-        tables += [_layout(["Method", *budgets], coverage)]
-        return "\n".join(tables)
+        return to_text(self._sheets(metric))
 
     def __str__(self) -> str:
         return self.to_text()
 
-    def _cells(self, sampler: str, measure: str) -> Iterator[str]:
-        for budget in self.budgets:
-            summary = _summary(self.scores(sampler, budget, measure))
-            spread = "" if np.isnan(summary["std"]) else f" ± {100 * summary['std']:.1f}"
-            yield f"{100 * summary['mean']:.1f}{spread}"
+    def __repr__(self) -> str:
+        parts = (self.selections.extent, ", ".join(self.classifiers), ", ".join(self.metrics))
+        return f"BudgetCurve({'; '.join(filter(None, parts))})"
 
+    def _repr_html_(self) -> str:
+        return to_html(self._sheets(None))
 
-def _summary(scores: npt.NDArray[np.float64]) -> dict[str, Any]:
-    std = float(scores.std(ddof=1)) if len(scores) > 1 else float("nan")
-    return {"mean": float(scores.mean()), "std": std, "n_seeds": len(scores)}
+    def _sheets(self, metric: str | None) -> list[Sheet]:
+        coverage = Sheet(COVERAGE, self.budgets, len(self.seeds), self._lines([None], COVERAGE))
+        if not self.metrics:
+            return [coverage]
+        _, metric = self.check_measure(self.classifiers[0], metric)
+        lines = self._lines(self.classifiers, metric)
+        return [Sheet(metric, self.budgets, len(self.seeds), lines, self.classifiers), coverage]
 
+    def _lines(self, classifiers: Sequence[str | None], metric: str) -> list[Line]:
+        return [
+            (sampler, classifier, [self._summary_at(sampler, budget, classifier, metric) for budget in self.budgets])
+            for classifier in classifiers
+            for sampler in self.samplers
+        ]
 
-def _t_interval(differences: npt.NDArray[np.float64], confidence: float) -> dict[str, Any]:
-    summary = _summary(differences)
-    n_seeds = summary["n_seeds"]
-    half = float(stats.t.ppf((1 + confidence) / 2, n_seeds - 1)) * summary["std"] / n_seeds**0.5
-    return {
-        "mean": summary["mean"],
-        "low": summary["mean"] - half,
-        "high": summary["mean"] + half,
-        "n_seeds": n_seeds,
-    }
+    def _summary_at(self, sampler: str, budget: int, classifier: str | None, metric: str) -> dict[str, Any] | None:
+        found = self._by_seed(sampler, budget, classifier, metric)
+        return summary(np.array(list(found.values()))) if found else None
 
-
-def _write_atomically(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")  # mkstemp would not follow the umask
-    try:
-        with unfinished.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _layout(header: list[str], rows: list[list[str]], rule_every: int = 0) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    n_text = 1 + sum(not cell[0].isdigit() for cell in header[1:])
-
-    def line(cells: list[str]) -> str:
-        text = [cell.ljust(width) for cell, width in zip(cells[:n_text], widths[:n_text], strict=True)]
-        figures = [cell.rjust(width) for cell, width in zip(cells[n_text:], widths[n_text:], strict=True)]
-        return "  ".join(text + figures).rstrip()
-
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [line(header)]
-    for position, row in enumerate(rows):
-        if position == 0 or (rule_every and position % rule_every == 0):
-            lines.append(rule)
-        lines.append(line(row))
-    return "\n".join(lines)
+    def _by_seed(self, sampler: str, budget: int, classifier: str | None, metric: str) -> dict[int, float]:
+        keys = {seed: CurveKey(sampler, budget, seed, classifier, metric) for seed in self.seeds}
+        return {seed: self.values[key] for seed, key in keys.items() if key in self.values}

@@ -1,5 +1,7 @@
 """From images to embeddings."""
 
+from skal.features._embedded import Embedded
 from skal.features._extractor import TorchFeatureExtractor
+from skal.features._resnet import resnet
 
-__all__ = ["TorchFeatureExtractor"]
+__all__ = ["Embedded", "TorchFeatureExtractor", "resnet"]

@@ -1,26 +1,26 @@
-"""What `backbone=` may be, and how it becomes a module with its weights."""
+"""What `backbone=` may be, how it becomes a module with its weights, and which images it was made for."""
 
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from skal._core.device import ordinary_torch
 from skal.features._checkpoints import load_backbone_weights
-from skal.features._images import IMAGENET, without_addresses
-from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, resnet
+from skal.features._preparation import CIFAR10, CIFAR100, IMAGENET, Preparation
+from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, n_features_of, resnet
 
-__all__ = ["ExpectedInput", "describe", "expected_input", "load", "prepare", "refuse_unknown", "weights_sha256"]
+__all__ = ["ExpectedInput", "expected_input", "freeze", "known_n_features", "load", "preparation_for", "refuse_unknown"]
 
 _TIMM = "timm:"
+_NATIVE_VALUES = {"cifar10": CIFAR10, "cifar100": CIFAR100, None: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,63 @@ def refuse_unknown(backbone: str | nn.Module) -> None:
         raise ValueError(f"backbone={backbone!r}: this version of timm has no such model; see timm.list_models().")
 
 
+def load(
+    backbone: str | nn.Module, weights: str | PathLike[str] | None, seed: int | None, image_size: int | None
+) -> nn.Module:
+    """Make the backbone on the CPU, with its weights; of a module that was passed, a copy.
+
+    Parameters
+    ----------
+    backbone : str or Module
+    weights : path or None
+        None leaves a module its own; a named backbone gets random ones.
+    seed : int or None
+        Of the random weights.
+    image_size : int or None
+        That it will be given, where a model of timm is made for one size.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the weights are not this backbone's, or cannot be read.
+    ImportError
+        If it is timm's and timm is not installed.
+    """
+    refuse_unknown(backbone)
+    if isinstance(backbone, nn.Module):
+        model = copy.deepcopy(backbone)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            if seed is not None:
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed would set CUDA's for good
+            model = resnet(backbone) if backbone in RESNETS else _timm_model(backbone, image_size)
+    if weights is not None:
+        load_backbone_weights(model.cpu(), Path(weights))
+    return model
+
+
+def freeze(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
+    """Make a loaded backbone ready to be used and no longer trained, in the form that runs fastest on the device."""
+    model = model.eval().requires_grad_(False)
+    if isinstance(model, ResNet):
+        model = fold_batch_norm(model)
+    moved: nn.Module = model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    return moved
+
+
+def known_n_features(backbone: str | nn.Module) -> int | None:
+    """The length of the embeddings of a named backbone; None for a module, which has to be tried."""
+    if isinstance(backbone, nn.Module):
+        return None
+    if backbone in RESNETS:
+        return n_features_of(backbone)
+    with ordinary_torch(), torch.inference_mode():
+        model, size = _timm_model(backbone, None).eval(), expected_input(backbone).size
+        return int(model(torch.zeros(1, 3, size, size)).shape[1])
+
+
 def expected_input(backbone: str | nn.Module) -> ExpectedInput:
-    """The preparation of images that the backbone expects: timm's own, else ImageNet's."""
+    """The images that the backbone expects: timm says so of its own, all others are ImageNet's."""
     if isinstance(backbone, nn.Module) or not backbone.startswith(_TIMM):
         return ExpectedInput()
     config = _timm().get_pretrained_cfg(backbone.removeprefix(_TIMM))
@@ -66,62 +121,33 @@ def expected_input(backbone: str | nn.Module) -> ExpectedInput:
     )
 
 
-def load(
-    backbone: str | nn.Module, weights: str | PathLike[str] | None, seed: int | None, image_size: int | None
-) -> nn.Module:
-    """Make the backbone in eval mode on the CPU, with its weights; a module that was passed stays as it is.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If the weights are not this backbone's, or cannot be read.
-    ImportError
-        If it is timm's and timm is not installed.
-    """
-    refuse_unknown(backbone)
-    if isinstance(backbone, nn.Module):
-        model = copy.deepcopy(backbone)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            if seed is not None:
-                torch.manual_seed(seed)
-            model = resnet(backbone) if backbone in RESNETS else _timm_model(backbone, image_size)
-        if weights is None:
-            warnings.warn(
-                f"weights=None: {backbone} has random weights (seed {seed}), as in the paper's ablation. For "
-                "embeddings that mean something, pass weights=<checkpoint>.",
-                UserWarning,
-                stacklevel=4,  # the caller of transform
+def preparation_for(
+    backbone: str | nn.Module,
+    image_size: int | None,
+    image_transform: str | Callable[..., Any] | None,
+    *,
+    are_files: bool,
+) -> Preparation:
+    """Turn `image_size` and `image_transform`, as estimators take them, into a preparation of files or of arrays."""
+    if callable(image_transform):
+        if image_size is not None:
+            raise ValueError(
+                f"image_size={image_size} has no effect with an image_transform that is a function; let the "
+                "function resize, or leave one of them out."
             )
-    if weights is not None:
-        load_backbone_weights(model.cpu(), Path(weights))
-    return model.eval().requires_grad_(False)
-
-
-def prepare(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
-    """Move a loaded backbone to where it runs, in the form that runs fastest there."""
-    if isinstance(model, ResNet):
-        model = fold_batch_norm(model)
-    moved: nn.Module = model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
-    return moved
-
-
-def describe(backbone: str | nn.Module) -> str:
-    """What a manifest calls the backbone; of a module its class and a hash of its structure."""
-    if isinstance(backbone, str):
-        return backbone
-    structure = sha256(without_addresses(repr(backbone)).encode()).hexdigest()[:16]
-    return f"{type(backbone).__module__}.{type(backbone).__qualname__} {structure}"
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """A hash of every tensor of the model, so that it does not matter which file they came from."""
-    digest = sha256()
-    state: Mapping[str, Tensor] = model.state_dict()
-    for name, tensor in state.items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        return Preparation(on_device=not are_files, custom=image_transform)
+    image_size = None if image_size is None else int(image_size)
+    expected = expected_input(backbone)
+    if image_transform in _NATIVE_VALUES:
+        mean, std = _NATIVE_VALUES[image_transform]
+        return Preparation(image_size, image_size, mean, std, expected.bicubic, on_device=not are_files)
+    if image_transform == "imagenet":
+        expected = ExpectedInput(expected.size, expected.is_size_fixed)
+    crop = image_size
+    if crop is None and (are_files or expected.is_size_fixed):
+        crop = expected.size
+    resize = crop if crop is None or not are_files else round(crop / expected.crop_share)
+    return Preparation(resize, crop, expected.mean, expected.std, expected.bicubic, on_device=not are_files)
 
 
 def _timm() -> Any:
@@ -138,10 +164,11 @@ def _timm_model(backbone: str, image_size: int | None) -> nn.Module:
     if expected.is_size_fixed and image_size not in (None, expected.size):
         options["dynamic_img_size"] = True  # position embeddings are resampled, and the weights keep their shapes
     try:
-        return _timm().create_model(name, pretrained=False, num_classes=0, **options)
+        model: nn.Module = _timm().create_model(name, pretrained=False, num_classes=0, **options)
     except TypeError as error:
         if not options:
             raise
         raise ValueError(
             f"{backbone} takes images of {expected.size} only; leave image_size={image_size} out."
         ) from error
+    return model

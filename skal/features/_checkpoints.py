@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -74,7 +75,8 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
 def _read_pickle(path: Path) -> Any:
     try:
         # Published checkpoints of CompRess and MoCo's family keep their command line in a Namespace.
-        with torch.serialization.safe_globals([Namespace]):
+        with torch.serialization.safe_globals([Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line]
@@ -84,7 +86,9 @@ def _read_pickle(path: Path) -> Any:
                 f"any code ({refused[0]}). If you trust it, load it yourself and save its state_dict() alone."
             ) from error
         raise _damaged(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
         raise _damaged(path, error) from error
 
 
@@ -96,9 +100,12 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 
 def _unwrapped(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    for key in _CONTAINERS:
-        if isinstance(checkpoint.get(key), Mapping):
-            return _unwrapped(checkpoint[key])
+    # A pickle may hold a mapping in itself.
+    seen: set[int] = set()
+    while id(checkpoint) not in seen:
+        seen.add(id(checkpoint))
+        inner = (checkpoint.get(key) for key in _CONTAINERS)
+        checkpoint = next((each for each in inner if isinstance(each, Mapping)), checkpoint)
     return checkpoint
 
 
@@ -124,6 +131,8 @@ def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
     n_covered = Counter(prefix for name in tensors for prefix, rest in _splits(name) if rest in required)
     complete = [prefix for prefix, n in n_covered.items() if n == len(required)]
     chosen = [prefix for prefix in complete if not any(copy in prefix for copy in _TRAILING_COPIES)] or complete
+    for prefix in chosen:
+        _refuse_odd_tensors(tensors, expected, prefix, path)
     if any(not _are_equal(tensors, chosen[0], prefix, required) for prefix in chosen[1:]):
         raise ValueError(
             f"{path} holds different weights of this backbone, under the prefixes {sorted(chosen)}; save the one you "
@@ -138,6 +147,33 @@ def _prefix_of_backbone(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
         f"{f' under the prefix {best!r}' if best else ''}.\n"
         f"Missing: {_listing(required - own)}.\nUnexpected: {_listing(own - set(expected))}."
     )
+
+
+def _refuse_odd_tensors(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str, path: str | Path
+) -> None:
+    """Raise for what is no plain array of numbers, and for whole numbers where a weight belongs."""
+    required = {prefix + name: kept for name, kept in expected.items() if not name.endswith(_OPTIONAL)}
+    oddities = {name: _oddity(tensors[name], kept) for name, kept in required.items()}
+    described = [f"{name} is {oddity}" for name, oddity in oddities.items() if oddity]
+    if described:
+        raise ValueError(
+            f"{path} does not hold plain weights of this backbone: {_listing(described)}. Save the state_dict() of a "
+            "model with ordinary floating-point weights."
+        )
+
+
+def _oddity(tensor: Tensor, expected: Tensor) -> str | None:
+    if tensor.is_meta:
+        return "without values (on the meta device)"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout != torch.strided:
+        return f"sparse ({str(tensor.layout).removeprefix('torch.')})"
+    if tensor.is_floating_point() != expected.is_floating_point():
+        dtype, wanted = (str(each.dtype).removeprefix("torch.") for each in (tensor, expected))
+        return f"{dtype} instead of {wanted}"
+    return None
 
 
 def _are_equal(tensors: Mapping[str, Tensor], prefix: str, other: str, names: Iterable[str]) -> bool:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections import deque
-from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,25 +10,21 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from skal._core.device import full_float32, resolve_device
-from skal._core.rows import unit_rows
+from skal._core.device import resolve_device
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
-from skal.features import _backbones
-from skal.features._images import CIFAR10, CIFAR100, Preparation, open_images, read_batches
-from skal.features._progress import ImageProgress
-from skal.features._resnet import RESNETS, n_features_of
-from skal.features._store import EmbeddingFile, EmbeddingsInMemory
+from skal.features._backbones import RESNETS, known_n_features, refuse_unknown
+from skal.features._forward import Forward
+from skal.features._job import EmbeddingJob
+from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]
-
-_NATIVE_VALUES = {"cifar10": CIFAR10, "cifar100": CIFAR100, None: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
-_REASONS_SHOWN = 3
 
 
 class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     """Run a backbone over images and give the embeddings that samplers and classifiers work on.
 
-    Nothing is learned: `fit` only checks the parameters, and `transform` works without it.
+    Nothing is learned from the images. `fit` checks the parameters, draws the seed of random weights and finds how long
+    an embedding is; `embed` and `transform` work without it and change nothing of the extractor.
 
     Parameters
     ----------
@@ -69,27 +61,22 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True
         L2-normalise each embedding, as the paper does. Zero stays zero.
-    output : str or path, default=None
-        A ``.npy`` file to write block by block, for long jobs: killed at any moment and run again, `transform` goes
-        on where it stopped, and ends with the same bytes. ``<output>.json`` beside it says what is embedded, by
-        what, and how far it is; other images or another backbone are refused. A finished file is returned at once.
     on_error : {"raise", "skip"}, default="raise"
         What to do about an image that cannot be read: raise, naming it, or leave it out and warn at the end.
     random_state : int, RandomState instance or None, default=None
-        Seeds random weights.
+        Seeds random weights. Unless it is an int, `fit` draws a seed that all later calls share, and without `fit`
+        there is none.
     verbose : int, default=0
         1 shows a progress bar with images per second.
 
     Attributes
     ----------
     device_ : torch.device
-        Where it was computed.
-    valid_indices_ : ndarray of shape (n,), int64
-        Which of the images that were passed the rows of the last `transform` are: all, unless some were skipped.
+        Where `fit` found that it computes.
     n_features_out_ : int
-        d, the length of an embedding. Of a module or one of timm's known after the first `transform`.
+        d, the length of an embedding. Of a module known only if `fit` was given images.
     seed_ : int or None
-        Of the random weights, drawn once, so that all calls have the same; None where there are none.
+        Of the random weights; None where there are none.
 
     See Also
     --------
@@ -102,16 +89,19 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     image, of floating-point pixels, or of more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``.
 
     In a `Pipeline` with ``memory=``, embeddings are cached by the paths and not by what is in the files. Pickles hold
-    `weights` by path. ``on_error="skip"`` gives fewer rows than images, so that a y beside them must be indexed by
-    `valid_indices_`.
+    `weights` by path. ``on_error="skip"`` gives fewer rows than images: `embed` says which are there, for a y beside
+    them; a `Pipeline` cannot leave rows out.
 
-    A job with `output` is known by the paths of its files and the sizes and times of those it has read (by the values
-    of an array, by length and 16 items of a Dataset), by the backbone, a hash of its weights, the transform,
-    `batch_size`, `dtype`, `normalize`, `autocast`, and the device's type. On a CUDA device a resumed file may differ
-    in the last bits.
+    A file that `embed` writes is known by the paths of its images and the sizes and times of those it has read (by the
+    values of an array; by length and 16 items of a Dataset), by `batch_size`, `dtype`, `normalize`, `autocast`, the
+    device's type, the transform and the backbone with every tensor. Of a function or a module that you pass, these are
+    compared: the class and structure; plain attributes and hooks; the bytecode of what you wrote, with the helpers and
+    globals it reads (comments do not count, another version of Python does). What comes with Python, torch or another
+    installed package counts by its name alone; what is reached by a computed name or read from files is not compared.
+    On a CUDA device a resumed file may differ in the last bits.
 
     Time: a pass of the images through the backbone. Memory: the backbone, the activations of a batch, a few batches
-    of pixels for each worker, and the embeddings, unless `output` is given.
+    of pixels for each worker, and the embeddings, unless they go to a file.
 
     References
     ----------
@@ -129,6 +119,14 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     >>> embeddings = TorchFeatureExtractor(backbone, image_transform="cifar10").transform(images)
     >>> embeddings.shape, embeddings.dtype
     ((10, 48), dtype('float32'))
+
+    Into a file, for a long job, and with the rows' places among the images:
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> embedded = TorchFeatureExtractor(backbone, image_transform="cifar10").embed(images, f"{folder}/pool.npy")
+    >>> embedded, embedded.valid_indices[:3]
+    (Embedded(10 rows of 48 float32), array([0, 1, 2]))
     """
 
     _parameter_constraints: dict = {
@@ -142,7 +140,6 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         "autocast": [StrOptions({"auto", "float16", "bfloat16"}), None],
         "dtype": [StrOptions({"float32", "float16"})],
         "normalize": ["boolean"],
-        "output": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "skip"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -161,7 +158,6 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         autocast="auto",
         dtype="float32",
         normalize=True,
-        output=None,
         on_error="raise",
         random_state=None,
         verbose=0,
@@ -176,18 +172,19 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self.autocast = autocast
         self.dtype = dtype
         self.normalize = normalize
-        self.output = output
         self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X=None, y=None):
-        """Check the parameters; nothing is learned.
+        """Check the parameters, draw the seed of random weights, and find how long an embedding is.
 
         Parameters
         ----------
-        X : ignored
+        X : images, default=None
+            As for `embed`. Of a module the first that can be read is embedded, to know `n_features_out_`; a named
+            backbone needs none.
         y : ignored
 
         Returns
@@ -197,65 +194,78 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is wrong, or a device is named that this machine lacks.
+            If a parameter is wrong, a device is named that this machine lacks, or no image can be read.
         """
-        _backbones.refuse_unknown(self.backbone)
+        refuse_unknown(self.backbone)
         self.device_ = resolve_device(self.device)
-        for name in ("seed_", "n_features_out_"):
-            self.__dict__.pop(name, None)
-        self._resolve_seed()
+        self.seed_ = self._draw_seed() if self._has_random_weights() else None
+        self.__dict__.pop("n_features_out_", None)
+        n_features = known_n_features(self.backbone)
+        if n_features is None and X is not None:
+            n_features = self._job().n_features(open_images(X))
+        if n_features is not None:
+            self.n_features_out_ = n_features
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def transform(self, X):
-        """Embed images.
+    def embed(self, images, output=None, *, version=""):
+        """Embed images, into memory or a file, and say which rows they became.
 
         Parameters
         ----------
-        X : list of paths, folder, array, torch Dataset or record
+        images : list of paths, folder, array, torch Dataset or record
             Paths of image files; a folder (every image below it, in order of their paths); an array (n, h, w) or
             (n, h, w, c), uint8, c being 1 or 3; a map-style Dataset, whose items, or their first elements, are
             float tensors (c, h, w) to which nothing more is done; or an object that has one of these as `images`.
+        output : str or path, default=None
+            A ``.npy`` file to write block by block, for long jobs: killed at any moment and run again, the same call
+            goes on where it stopped, and ends with the same bytes. ``<output>.json`` beside it says what is
+            embedded, by what, and how far it is; other images or another backbone are refused. A finished file is
+            returned at once. Rows stay tied to files: ``<output>.paths.json`` lists them, files that are new are
+            appended (only they are embedded), whatever their place among those that were passed, and one that has
+            a row and is missing now is refused by name.
+
+        version : str, default=""
+            Counts among what a file is known by: change it when something of a module or a function changes that is
+            not compared (see Notes of the class). With one, objects that cannot be looked into are taken as they are.
 
         Returns
         -------
-        ndarray of shape (n, d), float32 or float16
-            One row an image, in order; with `output` a read-only memmap of that file.
+        Embedded
+            `embeddings` of shape (n, d), float32 or float16, with `output` a read-only memmap of that file;
+            `valid_indices` of shape (n,), int64; `paths`, a tuple of n or None.
 
         Raises
         ------
         ValueError
             If an image cannot be read (its path is named), images of one batch differ in size, an embedding is not
-            finite, the weights are not the backbone's, or `output` holds something else.
+            finite or not as long as the others, the weights are not the backbone's, or `output` holds something
+            else or is damaged.
         FileNotFoundError
             If there is no such folder, or no such file of weights.
+        NotFittedError
+            If the weights are random and no seed says which.
         RuntimeError
             If another process is writing to `output`.
         ImportError
             If something optional is needed and missing: Pillow and safetensors (``skal[vision]``), timm
             (``skal[timm]``).
         """
-        self.device_ = resolve_device(self.device)
-        images, preparation = open_images(X, self._preparation_for)
-        self._resolve_seed()
-        model = _backbones.load(self.backbone, self.weights, self.seed_, self.image_size)
-        with self._sink(images, preparation, model) as sink, full_float32(), torch.inference_mode():
-            sink.refuse_changed_files(images.marks(0, sink.n_read))
-            self._refuse(sink.refused)
-            model = _backbones.prepare(model, self.device_, self._memory_format())
-            with ImageProgress(len(images), sink.n_read, self.verbose) as progress:
-                for batch, outputs in self._outputs(images, preparation, model, sink.n_read):
-                    self._refuse(batch.refused)
-                    marks = images.marks(batch.start, batch.stop)
-                    sink.append(self._as_embeddings(outputs, images, batch), batch.stop, batch.refused, marks)
-                    progress.advance(batch.stop)
-            if len(sink.refused) == len(images):
-                raise ValueError(f"None of the {len(images)} images can be read; the first: {sink.refused[0]}")
-            embeddings = sink.finish()
-        self.n_features_out_ = embeddings.shape[1]
-        self.valid_indices_ = np.delete(np.arange(len(images), dtype=np.int64), sorted(sink.refused))
-        _warn_of(sink.refused, len(images))
-        return embeddings
+        return self._job().run(open_images(images), output, version)
+
+    def transform(self, X):
+        """Embed images: the `embeddings` of ``embed(X)``, whose parameter and errors are those of this one.
+
+        Parameters
+        ----------
+        X : list of paths, folder, array, torch Dataset or record
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32 or float16
+            One row an image, in order.
+        """
+        return self.embed(X).embeddings
 
     def get_feature_names_out(self, input_features=None):
         """Name the entries of an embedding.
@@ -272,115 +282,56 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         NotFittedError
-            If d is not known before the first `transform`.
+            If d is not known: of a module that was not fitted with images.
         """
-        if hasattr(self, "n_features_out_"):
-            n_features = self.n_features_out_
-        elif self.backbone in RESNETS:
-            n_features = n_features_of(self.backbone)
-        else:
+        n_features = getattr(self, "n_features_out_", None)
+        if n_features is None and self.backbone in RESNETS:
+            n_features = known_n_features(self.backbone)
+        if n_features is None:
             raise NotFittedError(
-                f"How long an embedding of this {type(self).__name__} is will be known after its first transform."
+                f"How long an embedding of this {type(self).__name__} is will be known after fit(X) with images."
             )
         return np.array([f"torchfeatureextractor{number}" for number in range(n_features)], dtype=object)
 
-    def _resolve_seed(self):
-        """Keep a seed that was drawn, so that every transform has the same random weights; an int is its own seed."""
-        if self.weights is not None or not isinstance(self.backbone, str):
-            self.seed_ = None
-        elif isinstance(self.random_state, Integral):
-            self.seed_ = int(self.random_state)
-        elif getattr(self, "seed_", None) is None:
-            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+    def _has_random_weights(self):
+        return self.weights is None and isinstance(self.backbone, str)
 
-    def _preparation_for(self, are_files):
-        if callable(self.image_transform):
-            if self.image_size is not None:
-                raise ValueError(
-                    f"image_size={self.image_size} has no effect with an image_transform that is a function; let the "
-                    "function resize, or leave one of them out."
-                )
-            return Preparation(custom=self.image_transform)
-        image_size = None if self.image_size is None else int(self.image_size)
-        expected = _backbones.expected_input(self.backbone)
-        if self.image_transform in _NATIVE_VALUES:
-            mean, std = _NATIVE_VALUES[self.image_transform]
-            return Preparation(image_size, image_size, mean, std, expected.bicubic)
-        if self.image_transform == "imagenet":
-            expected = _backbones.ExpectedInput(expected.size, expected.is_size_fixed)
-        crop = image_size
-        if crop is None and (are_files or expected.is_size_fixed):
-            crop = expected.size
-        resize = round(crop / expected.crop_share) if are_files else crop
-        return Preparation(resize, crop, expected.mean, expected.std, expected.bicubic)
+    def _draw_seed(self):
+        """An int is its own seed."""
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _sink(self, images, preparation, model):
-        if self.output is None:
-            return EmbeddingsInMemory(len(images), self.dtype)
-        identity = {
-            "images": images.fingerprint(),
-            "backbone": _backbones.describe(self.backbone),
-            "weights_sha256": _backbones.weights_sha256(model),
-            "image_transform": preparation.describe(),
-            "batch_size": int(self.batch_size),
-            "dtype": self.dtype,
-            "normalize": bool(self.normalize),
-            "device": self.device_.type,
-            "autocast": self._autocast_type(),
-        }
-        return EmbeddingFile(Path(self.output), len(images), self.dtype, identity)
-
-    def _autocast_type(self):
-        if self.autocast == "auto":
-            return "float16" if self.device_.type == "cuda" else None
-        return self.autocast
-
-    def _memory_format(self):
-        """Channels last pays on CUDA and in bfloat16; in float32 on the CPU it does not."""
-        is_plain = self.device_.type == "cpu" and self._autocast_type() is None
-        return torch.contiguous_format if is_plain else torch.channels_last
-
-    def _outputs(self, images, preparation, model, start):
-        """Yield each batch and what the backbone gives for it; on CUDA one behind, so that it works meanwhile."""
-        autocast_type = self._autocast_type()
-        precision = torch.autocast(self.device_.type, getattr(torch, autocast_type)) if autocast_type else nullcontext()
-        memory_format = self._memory_format()
-        n_behind = 1 if self.device_.type == "cuda" else 0
-        under_way = deque()
-        for batch in read_batches(images, self.batch_size, self.num_workers, start):
-            outputs = None
-            if batch.images is not None:
-                inputs = preparation.to_input(batch.images, self.device_, are_cropped=images.are_cropped)
-                with precision:
-                    outputs = model(inputs.contiguous(memory_format=memory_format))
-            under_way.append((batch, outputs))
-            if len(under_way) > n_behind:
-                yield under_way.popleft()
-        yield from under_way
-
-    def _as_embeddings(self, outputs, images, batch):
-        if outputs is None:
+    def _seed(self):
+        """The seed of the random weights: the fitted one, or the one that an int says."""
+        if not self._has_random_weights():
             return None
-        rows = [row for row in range(batch.start, batch.stop) if row not in batch.refused]
-        if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2 or len(outputs) != len(rows):
-            what = f"shape {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-            raise ValueError(f"The backbone must give (n, d) for n images; for {len(rows)} it gave {what}.")
-        embeddings = outputs.to("cpu", torch.float32)
-        if self.normalize:
-            embeddings = unit_rows(embeddings)
-        embeddings = embeddings.to(getattr(torch, self.dtype))
-        is_bad = ~torch.isfinite(embeddings).all(dim=1)
-        if bool(is_bad.any()):
-            row = rows[int(is_bad.nonzero()[0])]
-            raise ValueError(
-                f"The embedding of {images.name_of(row)} holds NaN or infinity in {self.dtype}, computed with "
-                f"autocast={self._autocast_type()!r}; check the weights, or try autocast=None."
+        seed = getattr(self, "seed_", None)
+        if seed is None and not isinstance(self.random_state, Integral):
+            raise NotFittedError(
+                f"{self.backbone} has random weights, and each call would draw others: pass random_state=<int>, call "
+                "fit first, which draws one seed for all calls, or pass weights=<checkpoint>."
             )
-        return embeddings.numpy()
+        return int(self.random_state) if seed is None else seed
 
-    def _refuse(self, refused):
-        if refused and self.on_error == "raise":
-            raise ValueError(f"{refused[min(refused)]}. on_error='skip' leaves such images out.")
+    def _job(self):
+        refuse_unknown(self.backbone)
+        device, autocast = resolve_device(self.device), self.autocast
+        if autocast == "auto":
+            autocast = "float16" if device.type == "cuda" else None
+        return EmbeddingJob(
+            backbone=self.backbone,
+            weights=self.weights,
+            seed=self._seed(),
+            image_size=self.image_size,
+            image_transform=self.image_transform,
+            batch_size=int(self.batch_size),
+            num_workers=self.num_workers,
+            forward=Forward(device, autocast, self.dtype, bool(self.normalize)),
+            on_error=self.on_error,
+            verbose=self.verbose,
+            expected_n_features=getattr(self, "n_features_out_", None),
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -390,15 +341,3 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
-
-
-def _warn_of(refused, n_images):
-    if refused:
-        shown = "; ".join(refused[row] for row in sorted(refused)[:_REASONS_SHOWN])
-        more = "; and others" if len(refused) > _REASONS_SHOWN else ""
-        warnings.warn(
-            f"{len(refused)} of {n_images} images were left out; valid_indices_ says which rows are there: "
-            f"{shown}{more}",
-            UserWarning,
-            stacklevel=4,  # the caller of transform
-        )

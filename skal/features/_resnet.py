@@ -111,7 +111,38 @@ RESNETS = tuple(name + stem for stem in ("", _CIFAR) for name in _PLANS)
 
 
 def resnet(name: str) -> ResNet:
-    """Make one of `RESNETS`, randomly initialised as torchvision does; ``"resnet18-cifar"`` has the CIFAR stem."""
+    """Make a ResNet without its last layer, randomly initialised as torchvision does.
+
+    Parameters
+    ----------
+    name : str
+        ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``; with ``"-cifar"`` behind it, the first
+        convolution is 3 × 3 of stride 1 and nothing is pooled after it.
+
+    Returns
+    -------
+    torch.nn.Module
+        From images (n, 3, h, w) to embeddings (n, 512) or, of the deeper two, (n, 2048), its `n_features`. Parameters
+        have torchvision's names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such ResNet.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skal.features import resnet
+    >>> resnet("resnet18-cifar")(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 512])
+    """
+    if name not in RESNETS:
+        raise ValueError(f"There is no ResNet {name!r}; there are {', '.join(RESNETS)}.")
     return ResNet(*_PLANS[name.removesuffix(_CIFAR)], cifar_stem=name.endswith(_CIFAR))
 
 

@@ -112,7 +112,7 @@ class CategoryHistogramDisplay:
                 f"budget={budget!r} is not in this curve; it has {', '.join(str(known) for known in curve.budgets)}."
             )
         seeds = {
-            name: [run.selected_indices for run in curve.runs if (run.sampler, run.budget) == (name, budget)]
+            name: [rows for key, rows in curve.selections.items() if (key.sampler, key.budget) == (name, budget)]
             for name in curve.samplers
         }
         return cls._from_seeds(y, seeds, ax)

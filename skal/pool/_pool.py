@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from skal._core.blocks import Blocks
 from skal._core.device import resolve_device
+from skal._files._fingerprint import fingerprint
 from skal._validation import OpenedRows, check_pool, rows_of
 from skal.pool._frame import Frame, find_frame
 from skal.pool._view import PoolView
@@ -96,6 +97,7 @@ class Pool(OpenedRows):
         self.device = device
         self._views: dict[tuple[str, torch.device], PoolView] = {}
         self._is_checked = False
+        self._fingerprint: str | None = None
 
     @property
     def X(self) -> Any:
@@ -163,6 +165,18 @@ class Pool(OpenedRows):
         else:
             Blocks(self.rows, torch.device("cpu")).check_finite()
         self._is_checked = True
+
+    def fingerprint(self) -> str:
+        """Hash shape, dtype and every value of the source; read once.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits, the same for another pool of the same content.
+        """
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.source)
+        return self._fingerprint
 
     def __len__(self) -> int:
         return self.n_rows

@@ -1,9 +1,7 @@
 """Samplers: which rows of a pool to label."""
 
 from skal.samplers._core_set import CoreSetSampler
-from skal.samplers._iterative import IterativeSampler
 from skal.samplers._kmeans import KMeansSampler
-from skal.samplers._multi_kmeans import MultiKMeansSampler
 from skal.samplers._random import RandomSampler
 from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
 from skal.samplers._uniform import UniformSampler
@@ -12,12 +10,10 @@ from skal.samplers._vaal import VAALSampler
 
 __all__ = [
     "CoreSetSampler",
-    "IterativeSampler",
     "KMeansSampler",
     "LeastConfidenceSampler",
     "MarginSampler",
     "MaxEntropySampler",
-    "MultiKMeansSampler",
     "RandomSampler",
     "UniformKMeansSampler",
     "UniformSampler",

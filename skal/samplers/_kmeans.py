@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skal._core.device import full_float32, resolve_device
+from skal._core.blocks import Blocks
+from skal._core.device import ordinary_torch, resolve_device
 from skal._core.kmeans import lloyd, partition
 from skal._core.restricted import enough_passes, restricted_kmeans
 from skal._core.seeding import kmeans_plus_plus
-from skal._core.shares import nearest_members
+from skal._core.shares import uncovered_members
 from skal._validation import BUDGET, DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
 from skal.pool import open_pool
@@ -18,6 +19,7 @@ from skal.pool import open_pool
 __all__ = ["KMeansSampler"]
 
 _LLOYD_PASSES = 20
+_SEED_SAMPLE = 16384  # rows that the centers of a later round are drawn from, at least
 _RESTRICTED_FROM_FEATURES = 16
 _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
 
@@ -25,10 +27,10 @@ _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
 class KMeansSampler(BaseSampler):
     """Cluster the pool into `budget` clusters and pick the row nearest each centroid.
 
-    With `labeled_indices`, all rows are clustered into `budget` clusters and each gives its nearest
-    row that is not labelled yet: one round of multi K-means. A pick that its cluster cannot use (the
-    cluster is empty, or labelled throughout) goes to the cluster with the highest inertia per pick,
-    which takes its next nearest row; so there are exactly `budget` picks, always.
+    In a later round, with `labeled_indices`, a labelled row covers its surroundings: the pool is clustered into
+    as many clusters as labelled rows and picks, and those that hold a labelled row give nothing. A pick that its
+    cluster cannot use (an empty one, say) goes to the cluster with the highest inertia per pick, which takes its
+    next nearest row; so there are exactly `budget` picks, always.
 
     Parameters
     ----------
@@ -38,6 +40,11 @@ class KMeansSampler(BaseSampler):
     metric : {"cosine", "euclidean"}, default="cosine"
         "cosine" L2-normalises each row first, as the paper does; a zero row stays zero. The
         centroids are means of unit rows and not renormalised.
+    labeled_rows : {"cover", "skip"}, default="cover"
+        What rows labelled already mean in a later round. "cover": each of them starts a centroid, beside
+        `budget` others, and the clusters that hold one give nothing, so that no near-copy of a labelled row
+        is bought. "skip": the paper's multi K-means, which clusters into `budget` clusters and takes the
+        nearest row of each that is not labelled yet: with the seed of the round before, its neighbour.
     algorithm : {"auto", "lloyd", "restricted"}, default="auto"
         "lloyd" compares every row with every centroid. "restricted" compares a row with the some 200
         centroids around its own, first on a few principal coordinates, moves rows by Hartigan's rule,
@@ -46,7 +53,7 @@ class KMeansSampler(BaseSampler):
         inertia: on pools with as many separate groups as centroids, far lower.
         "auto" takes "restricted" from 64 centroids, 2²⁰ pairs of row and centroid and 16 features on.
     init : {"k-means++", "random"}, callable or array-like of shape (budget, d), default="k-means++"
-        First centroids. "random" takes distinct random rows; a callable gets
+        First centroids, beside those of labelled rows. "random" takes distinct random rows; a callable gets
         ``(X, n_clusters, random_state)`` with X as it was passed. Given centroids are used as they are.
     n_init : "auto" or int, default="auto"
         Runs from different seeds; the one with the lowest inertia is kept. "auto" means 10 for
@@ -73,7 +80,7 @@ class KMeansSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, the row of the largest cluster first.
-    cluster_centers_ : ndarray of shape (budget, d), float32
+    cluster_centers_ : ndarray of shape (n_clusters, d), float32
         Means of the (normalised) rows of each cluster. float64 where the rows spread over less than 2⁻²⁰
         or more than 2²⁰.
     labels_ : ndarray of shape (n,), int32
@@ -128,6 +135,7 @@ class KMeansSampler(BaseSampler):
         "budget": BUDGET,
         "metric": [StrOptions({"cosine", "euclidean"})],
         "algorithm": [StrOptions({"auto", "lloyd", "restricted"})],
+        "labeled_rows": [StrOptions({"cover", "skip"})],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
@@ -145,6 +153,7 @@ class KMeansSampler(BaseSampler):
         budget=10,
         *,
         metric="cosine",
+        labeled_rows="cover",
         algorithm="auto",
         init="k-means++",
         n_init="auto",
@@ -156,6 +165,7 @@ class KMeansSampler(BaseSampler):
     ):
         super().__init__(budget, random_state=random_state)
         self.metric = metric
+        self.labeled_rows = labeled_rows
         self.algorithm = algorithm
         self.init = init
         self.n_init = n_init
@@ -183,31 +193,39 @@ class KMeansSampler(BaseSampler):
         ``2·m·budget·d`` operations in one pass.
         """
         check_is_fitted(self, "cluster_centers_")
-        with full_float32():
+        with ordinary_torch():
             labels, sq_dist = self._assign(open_pool(self, X, reset=False))
         return labels, np.sqrt(sq_dist) / self._frame.factor
 
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device)
         self.device_, self._frame = view.device, view.frame
-        algorithm = self._resolve_algorithm(view.n_rows, view.n_features, request.budget)
+        covering_idx = request.labeled_idx if self.labeled_rows == "cover" else request.labeled_idx[:0]
+        n_clusters = request.budget + len(covering_idx)
+        algorithm = self._resolve_algorithm(view.n_rows, view.n_features, n_clusters)
         n_runs = self._count_runs()
-        max_iter = self._resolve_max_iter(algorithm, view.n_rows, request.budget)
+        max_iter = self._resolve_max_iter(algorithm, view.n_rows, n_clusters)
         request.progress.begin(max_iter * n_runs, algorithm)
         run = self._run_lloyd if algorithm == "lloyd" else self._run_restricted
-        runs = (run(view, self._initial_centers(request), request, max_iter) for _ in range(n_runs))
+        starts = (self._first_centers(request, view, covering_idx) for _ in range(n_runs))
+        runs = (run(view, start, n_clusters, request, max_iter) for start in starts)
         result = min(runs, key=lambda result: result.partition.inertia)
         self._centers = result.centers.cpu().numpy()
         self.cluster_centers_ = view.frame.original(self._centers)
         self.labels_ = result.partition.labels.to(torch.int32).cpu().numpy()
         self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
+        self._is_covered = np.zeros(n_clusters, dtype=bool)
+        self._is_covered[self.labels_[covering_idx]] = True
         sq_dist = result.partition.sq_dist.double().cpu().numpy()
-        return nearest_members(self.labels_, sq_dist, request.is_candidate, request.budget, request.budget)
+        return self._pick(self.labels_, sq_dist, request.is_candidate, request.budget)
 
     def _select_from(self, pool, budget):
         labels, sq_dist = self._assign(pool)
-        return nearest_members(labels, sq_dist, np.ones(pool.n_rows, dtype=bool), len(self._centers), budget)
+        return self._pick(labels, sq_dist, np.ones(pool.n_rows, dtype=bool), budget)
+
+    def _pick(self, labels, sq_dist, is_candidate, budget):
+        return uncovered_members(labels, sq_dist, is_candidate, self._is_covered, len(self._centers), budget)
 
     def _assign(self, pool):
         """Nearest centroid of each row and the squared distance to it, in the units of the frame."""
@@ -237,37 +255,56 @@ class KMeansSampler(BaseSampler):
             return self.n_init
         return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
 
-    def _run_lloyd(self, view, init, request, max_iter):
-        if isinstance(init, str):
+    def _run_lloyd(self, view, start, n_clusters, request, max_iter):
+        if isinstance(start, str):
             drawn = (
-                kmeans_plus_plus(view.blocks, request.budget, request.rng)
-                if init == "k-means++"
-                else request.rng.choice(view.n_rows, size=request.budget, replace=False)
+                kmeans_plus_plus(view.blocks, n_clusters, request.rng)
+                if start == "k-means++"
+                else request.rng.choice(view.n_rows, size=n_clusters, replace=False)
             )
-            init = view.blocks.take(drawn)
+            start = view.blocks.take(drawn)
         _, variance = view.moments()
         return lloyd(
             view.blocks,
-            init,
+            start,
             max_iter=max_iter,
             max_sq_shift=self.tol * float(variance.mean()),
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
         )
 
-    def _run_restricted(self, view, init, request, max_iter):
+    def _run_restricted(self, view, start, n_clusters, request, max_iter):
         return restricted_kmeans(
             view.wide_blocks,
             view.principal_coordinates(),
-            request.budget,
+            n_clusters,
             request.rng,
-            init=init,
+            init=start,
             max_iter=max_iter,
             min_improvement=self.tol,
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
         )
 
-    def _initial_centers(self, request):
-        """Return the name of a way to draw them, or given centers as a tensor in the frame."""
+    def _first_centers(self, request, view, covering_idx):
+        """Return the name of a way to draw them, or a tensor of centers; the labelled rows that cover come first."""
+        given = self._given_centers(request)
+        if len(covering_idx) == 0:
+            return given
+        covering = view.blocks.take(covering_idx)
+        if isinstance(given, str):
+            given = self._drawn_beside(covering, given, request, view)
+        return torch.cat([covering, given])
+
+    def _drawn_beside(self, covering, init, request, view):
+        """Draw centers from a sample of the candidates; k-means++ knows those that are there already."""
+        n_sampled = min(len(request.candidate_idx), max(_SEED_SAMPLE, 2 * request.budget))
+        sampled_idx = np.sort(request.rng.choice(request.candidate_idx, size=n_sampled, replace=False))
+        sample = Blocks(view.blocks.take(sampled_idx), view.device)
+        if init == "random":
+            return sample.take(request.rng.choice(n_sampled, size=request.budget, replace=False))
+        return sample.take(kmeans_plus_plus(sample, request.budget, request.rng, covering))
+
+    def _given_centers(self, request):
+        """Return the name of a way to draw `budget` centers, or given ones as a tensor in the frame."""
         if isinstance(self.init, str):
             return self.init
         centers = self.init

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skal._core.shares import equal_members
-from skal._validation import DEVICE, Integral, Interval, StrOptions
+from skal._validation import DEVICE, Integral, Interval, StrOptions, rows_of
 from skal.base import BaseSampler
 from skal.samplers._kmeans import KMeansSampler
 
@@ -26,6 +26,10 @@ class UniformKMeansSampler(BaseSampler):
         Rows to pick. A float in (0, 1] is a share of the pool's rows, ``max(1, floor(share * n))``.
     n_clusters : int, default=10
         Clusters; the paper takes the number of classes. At most as many as the pool has rows are made.
+    labeled_rows : {"cover", "skip"}, default="cover"
+        What rows labelled already mean within their cluster. "cover": it is clustered into as many parts as
+        labelled rows and picks, and the parts that hold one give nothing, so that no near-copy of a labelled
+        row is bought. "skip": they only count, and the nearest rows that are not labelled are taken.
     metric : {"cosine", "euclidean"}, default="cosine"
         "cosine" L2-normalises each row first, as the paper does; a zero row stays zero.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
@@ -77,6 +81,7 @@ class UniformKMeansSampler(BaseSampler):
     _parameter_constraints: dict = {
         **BaseSampler._parameter_constraints,
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "labeled_rows": [StrOptions({"cover", "skip"})],
         "metric": [StrOptions({"cosine", "euclidean"})],
         "device": DEVICE,
         "verbose": ["verbose"],
@@ -85,9 +90,20 @@ class UniformKMeansSampler(BaseSampler):
     _title = "Uniform(K-means)"
     _order = "the nearest of each cluster, largest first, then the second of each"
 
-    def __init__(self, budget=10, *, n_clusters=10, metric="cosine", device="auto", random_state=None, verbose=0):
+    def __init__(
+        self,
+        budget=10,
+        *,
+        n_clusters=10,
+        labeled_rows="cover",
+        metric="cosine",
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
         super().__init__(budget, random_state=random_state)
         self.n_clusters = n_clusters
+        self.labeled_rows = labeled_rows
         self.metric = metric
         self.device = device
         self.verbose = verbose
@@ -95,20 +111,34 @@ class UniformKMeansSampler(BaseSampler):
     def _select_rows(self, request):
         seed = self.random_state if isinstance(self.random_state, Integral) else int(request.rng.integers(2**31))
         request.progress.begin(1, "k-means")
-        self.kmeans_ = KMeansSampler(
-            min(self.n_clusters, request.pool.n_rows),
-            metric=self.metric,
-            device=self.device,
-            random_state=seed,
-            verbose=self.verbose,
-        ).fit(request.pool)
+        self.kmeans_ = self._make_kmeans(min(self.n_clusters, request.pool.n_rows), seed).fit(request.pool)
         self.device_ = self.kmeans_.device_
         request.progress.advance(1, self.kmeans_.inertia_, "inertia")
-        return self._pick(request.pool, request.is_candidate, request.budget)
+        labels, distances = self.kmeans_.assign(request.pool)
+        n_clusters = len(self.kmeans_.cluster_centers_)
+        picks = equal_members(labels, distances, request.is_candidate, n_clusters, request.budget)
+        if self.labeled_rows == "skip" or len(request.labeled_idx) == 0:
+            return picks
+        return self._without_near_copies(request, labels, picks, seed)
 
     def _select_from(self, pool, budget):
-        return self._pick(pool, np.ones(pool.n_rows, dtype=bool), budget)
-
-    def _pick(self, pool, is_candidate, budget):
         labels, distances = self.kmeans_.assign(pool)
-        return equal_members(labels, distances, is_candidate, len(self.kmeans_.cluster_centers_), budget)
+        every_row = np.ones(pool.n_rows, dtype=bool)
+        return equal_members(labels, distances, every_row, len(self.kmeans_.cluster_centers_), budget)
+
+    def _without_near_copies(self, request, labels, picks, seed):
+        """Pick anew in each cluster that holds labelled rows: they cover their surroundings there."""
+        picks = picks.copy()
+        for cluster in np.unique(labels[request.labeled_idx]):
+            places = np.flatnonzero(labels[picks] == cluster)
+            if len(places) == 0:
+                continue
+            members = np.flatnonzero(labels == cluster)
+            covered = np.flatnonzero(np.isin(members, request.labeled_idx))
+            within = self._make_kmeans(len(places), seed)
+            chosen = within.fit_select(rows_of(request.pool, members), labeled_indices=covered)
+            picks[places] = members[chosen]
+        return picks
+
+    def _make_kmeans(self, budget, seed):
+        return KMeansSampler(budget, metric=self.metric, device=self.device, random_state=seed, verbose=self.verbose)

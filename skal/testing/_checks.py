@@ -76,7 +76,8 @@ def check_bad_labeled_indices(sampler: Any) -> None:
 
 def check_no_labelled_rows_in_three_spellings(sampler: Any) -> None:
     """None, an empty list and an empty mask mean the same."""
-    picks = [_picks(sampler, plain_pool(), 5, nothing) for nothing in (None, [], np.zeros(N_ROWS, dtype=bool))]
+    spellings: tuple[Any, ...] = (None, [], np.zeros(N_ROWS, dtype=bool))
+    picks = [_picks(sampler, plain_pool(), 5, nothing) for nothing in spellings]
     _assert_equal(picks[0], picks[1], "labeled_indices=None and []")
     _assert_equal(picks[0], picks[2], "labeled_indices=None and an empty mask")
 
@@ -116,7 +117,8 @@ def check_a_partly_labelled_y_says_what_is_labelled(sampler: Any) -> None:
         return
     labeled = np.arange(0, N_ROWS, 3)
     partly = np.where(np.isin(np.arange(N_ROWS), labeled), _Y, np.nan)
-    as_objects = np.where(np.isnan(partly), None, partly)
+    as_objects = partly.astype(object)
+    as_objects[np.isnan(partly)] = None
     n_labeled = len(labeled)
     expected = _picks(sampler, plain_pool(), 5, labeled)
     for y in (partly, as_objects):
@@ -134,11 +136,11 @@ def check_a_missing_label_is_refused(sampler: Any) -> None:
 
 def check_same_seed_same_picks(sampler: Any) -> None:
     """The same seed gives the same picks, and the global generators are left alone."""
-    before = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    before = _global_generators()
     first, second = (_picks(sampler, plain_pool(), 6) for _ in range(2))
     _assert_equal(first, second, "two fits with one seed")
-    _assert_equal(before[0], np.random.get_state()[1], "numpy's global generator before and after")  # noqa: NPY002
-    assert torch.equal(before[1], torch.random.get_rng_state()), "torch's global generator was used"  # noqa: S101
+    for name, state in _global_generators().items():
+        _assert_equal(state, before[name], f"the global generator of {name} before and after")
 
 
 def check_memory_and_memmap_give_the_same_picks(sampler: Any) -> None:
@@ -225,6 +227,11 @@ def check_a_device_is_used_or_refused(sampler: Any) -> None:
     for device in ("gpu", "cuda:99"):
         with _raises(ValueError, f"device='{device}'"):
             _fitted(clone(sampler).set_params(device=device), plain_pool(), 2)
+
+
+def _global_generators() -> dict[str, np.ndarray]:
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    return {"numpy": np.array(numpy_state[1]), "torch": torch.random.get_rng_state().numpy().copy()}
 
 
 def _with_budget(sampler: Any, budget: Any, n_labeled: int = 0) -> Any:

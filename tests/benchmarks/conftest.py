@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from skal.features._resnet import resnet
+from skal.features import resnet
 
 COLORS = [(220, 40, 40), (40, 200, 60), (50, 60, 220), (230, 210, 50)]
 

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-from benchmarks.tables.descriptions import TABLES, Start
-from benchmarks.tables.strategies import Step, make_sampler, plan_steps, take_step
-from skal.samplers import IterativeSampler, KMeansSampler, MultiKMeansSampler, RandomSampler
+from benchmarks.tables.descriptions import CIFAR10, TABLES, Panel, Start
+from benchmarks.tables.strategies import make_sampler, make_strategies, plan_steps
+from skal.evaluation import select
+from skal.rounds import IterativeSampler, MultiKMeansSampler
+from skal.samplers import KMeansSampler, RandomSampler
 
 
-def take_all(steps, X, y, seed):
-    picks = {}
-    for step in steps:
-        previous = None if step.previous is None else picks[step.previous]
-        picks[step] = take_step(step, X, y, 3, seed, "cpu", previous)
-    return picks
+def take_all(method, panel, budgets, X, y, n_seeds):
+    ((strategies, totals),) = make_strategies([method], panel, budgets, "cpu")
+    return select(strategies, X, y, budgets=totals, n_seeds=n_seeds)
 
 
 @pytest.mark.parametrize(
@@ -27,31 +26,38 @@ def take_all(steps, X, y, seed):
 )
 def test_rounds_one_by_one_are_the_rounds_in_one_go(blobs, method, budgets):
     X, y = blobs
-    panel = TABLES["1"].panels[0]
-    steps = plan_steps(method, panel, budgets)
-    picks = take_all(steps, X, y, seed=1)
+    picks = take_all(method, TABLES["1"].panels[0], budgets, X, y, n_seeds=2)
     whole = IterativeSampler(make_sampler(method, 3, "cpu"), budgets, initial=RandomSampler(), random_state=1)
     if method == "Multi K-means":
-        whole = MultiKMeansSampler(budgets, random_state=1)
-    np.testing.assert_array_equal(picks[steps[-1]], whole.fit(X, y).selected_indices_)
-    for step in steps:
-        np.testing.assert_array_equal(picks[step], picks[steps[-1]][: step.budget])
+        whole = MultiKMeansSampler(budgets, labeled_rows="skip", random_state=1)
+    in_one_go = whole.fit(X, y).selected_indices_
+    for budget in budgets:
+        np.testing.assert_array_equal(picks[method, budget, 1], in_one_go[:budget])
 
 
 @pytest.mark.parametrize("method", ["Max-Entropy", "Core-set", "VAAL"])
 def test_the_initial_pool_is_randoms_own_choice_for_the_same_seed(blobs, method):
     X, y = blobs
-    (step,) = plan_steps(method, TABLES["1"].panels[0], (10,))
-    random = RandomSampler(10, random_state=2).fit_select(X)
-    np.testing.assert_array_equal(take_step(step, X, y, 3, 2, "cpu", None), random)
+    picks = take_all(method, TABLES["1"].panels[0], (10,), X, y, n_seeds=3)
+    np.testing.assert_array_equal(picks[method, 10, 2], RandomSampler(10, random_state=2).fit_select(X))
 
 
 def test_table_12_starts_with_k_means(blobs):
     X, y = blobs
-    step = Step("Core-set", 10, Start("K-means", 10))
-    np.testing.assert_array_equal(
-        take_step(step, X, y, 3, 0, "cpu", None), KMeansSampler(10, random_state=0).fit_select(X)
-    )
+    panel = Panel(CIFAR10, (10,), "top-1", Start("K-means", 10))
+    picks = take_all("Core-set", panel, (10,), X, y, n_seeds=1)
+    np.testing.assert_array_equal(picks["Core-set", 10, 0], KMeansSampler(10, random_state=0).fit_select(X))
+    assert TABLES["12"].panels[0].start.method == "K-means"
+
+
+def test_strategies_that_go_through_the_same_budgets_are_made_together():
+    panel = TABLES["5"].panels[0]
+    methods = ("K-means", "Core-set", "Random", "Multi K-means")
+    batch, rounds = make_strategies(methods, panel, (7000,), "cpu")
+    assert (list(batch[0]), batch[1]) == (["K-means", "Random"], (7000,))
+    assert (list(rounds[0]), rounds[1]) == (["Core-set", "Multi K-means"], (1000, 3000, 7000))
+    assert isinstance(rounds[0]["Core-set"].initial, RandomSampler)
+    assert isinstance(rounds[0]["Multi K-means"].initial, KMeansSampler)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +74,8 @@ def test_table_12_starts_with_k_means(blobs):
 def test_rounds_pass_through_the_tables_own_budgets(number, method, budgets, totals):
     steps = plan_steps(method, TABLES[number].panels[0], budgets)
     assert [step.budget for step in steps] == totals
-    for before, step in zip([None, *steps], steps, strict=False):
-        assert step.previous == (None if step.start is None else before)
-    assert len({step.history for step in steps}) == len(steps)
+    for n_before, step in enumerate(steps):
+        assert step.earlier == (() if step.start is None else tuple(totals[:n_before]))
 
 
 def test_a_strategy_in_rounds_needs_an_initial_pool():

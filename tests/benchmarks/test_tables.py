@@ -4,7 +4,6 @@ import csv
 import errno
 import json
 import os
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,15 +13,14 @@ import torch
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from benchmarks.tables import running
+import skal
 from benchmarks.tables.__main__ import app
 from benchmarks.tables.descriptions import TABLES
 from benchmarks.tables.evaluations import EVALUATIONS
-from benchmarks.tables.running import Settings, TableRun
-from benchmarks.tables.store import SelectionKey, Store
+from benchmarks.tables.groups import Settings
+from benchmarks.tables.running import TableRun
 from skal.classifiers import LinearProbe
 from skal.evaluation import category_coverage
-from skal.evaluation._journal import part_fingerprint
 from skal.samplers import KMeansSampler
 
 FOLDER_OF = {"1": "", "2": "", "5": "imagenet", "7": "imagenet", "9": "", "13": "imagenet"}
@@ -78,7 +76,8 @@ def test_cells_are_what_the_parts_give_by_hand(datasets, weights, output):
     pool = table_run.embed(TABLES["2"].panels[0].dataset, "train", backbone)
     for budget in BUDGETS:
         coverages = [
-            category_coverage(pool.y, KMeansSampler(budget, random_state=seed).fit_select(pool.X)) for seed in (0, 1)
+            category_coverage(pool.y, KMeansSampler(budget, random_state=seed).fit_select(pool.pool.X))
+            for seed in (0, 1)
         ]
         (cell,) = [
             cell for cell in read_cells(output, "2") if (cell["method"], cell["budget"]) == ("K-means", str(budget))
@@ -90,16 +89,19 @@ def test_cells_are_what_the_parts_give_by_hand(datasets, weights, output):
 def test_nearest_neighbor_and_per_class_by_hand(datasets, weights, output):
     assert run(*command("1", datasets, weights, output)).exit_code == 0
     dataset, backbone = TABLES["1"].panels[0].dataset, TABLES["1"].backbones[0][0]
-    table_run = TableRun(TABLES["1"], Settings(datasets, output, weights, any_size=True))
+    settings = Settings(datasets, output, weights, any_size=True, n_seeds=1, budgets=(8,))
+    table_run = TableRun(TABLES["1"], settings)
     pool, test = (table_run.embed(dataset, split, backbone) for split in ("train", "test"))
-    picks = KMeansSampler(8, random_state=0).fit_select(pool.X)
-    unit_test, unit_picked = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (test.X, pool.X[picks]))
+    picks = KMeansSampler(8, random_state=0).fit_select(pool.pool.X)
+    unit_test, unit_picked = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (test.pool.X, pool.pool.X[picks])
+    )
     predicted = pool.y[picks[(unit_test @ unit_picked.T).argmax(axis=1)]]
     by_class = [np.mean(predicted[test.y == label] == label) for label in np.unique(test.y)]
-    (journal,) = (output / "scores" / pool.name / test.name).glob("*-8.jsonl")
-    entries = map(json.loads, journal.read_text().splitlines())
-    scores = [entry["scores"] for entry in entries if "CosineKNN" in entry.get("score", "")]
-    assert pytest.approx({"top-1": np.mean(predicted == test.y), "per class": np.mean(by_class)}) in scores
+    (group,) = table_run.groups()
+    curve = table_run.score(group, table_run.select(group))
+    assert curve.scores("K-means", 8, "NN", "accuracy") == pytest.approx([np.mean(predicted == test.y)])
+    assert curve.scores("K-means", 8, "NN", "balanced_accuracy") == pytest.approx([np.mean(by_class)])
 
 
 def test_table_13_picks_by_one_backbone_and_classifies_by_another(datasets, weights, output):
@@ -110,11 +112,11 @@ def test_table_13_picks_by_one_backbone_and_classifies_by_another(datasets, weig
         if line.evaluation != "LIN":
             continue
         picks = KMeansSampler(8, random_state=0).fit_select(
-            table_run.embed(dataset, "train", line.selection_backbone).X
+            table_run.embed(dataset, "train", line.selection_backbone).pool.X
         )
         pool, test = (table_run.embed(dataset, split, line.backbone) for split in ("train", "val"))
-        probe = LinearProbe(random_state=0).fit(pool.X[picks], pool.y[picks], X_pool=pool.X)
-        assert results[0, line, 8] == pytest.approx([probe.score(test.X, test.y)])
+        probe = LinearProbe(random_state=0).fit(pool.pool.X[picks], pool.y[picks], X_pool=pool.pool.X)
+        assert results[0, line, 8] == pytest.approx([probe.score(test.pool.X, test.y)])
 
 
 def test_the_papers_numbers_stand_beside_ours(datasets, weights, output):
@@ -139,10 +141,12 @@ class Interrupt:
             raise KeyboardInterrupt
 
 
-def scores_in(folder):
-    """How often each score was computed, by what it depends on."""
-    lines = [line for journal in folder.rglob("*.jsonl") for line in journal.read_text().splitlines()]
-    return Counter(json.loads(line).get("score") for line in lines)
+def kept_in(folder):
+    """How often each selection and each score was computed, by what it depends on."""
+    lines = [line for file in folder.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    entries = [json.loads(line)["entry"] for line in lines]
+    names = ("sampler", "totals", "classifier", "picks", "scorer")
+    return Counter(str([entry.get(name) for name in names]) for entry in entries if "picks" in entry)
 
 
 def test_interrupted_again_and_again_no_finished_cell_is_computed_twice(datasets, weights, tmp_path):
@@ -162,7 +166,9 @@ def test_interrupted_again_and_again_no_finished_cell_is_computed_twice(datasets
         steps += interrupt.steps
     assert results == wanted
     assert steps == in_one_go.steps
-    assert scores_in(tmp_path / "in parts") == scores_in(tmp_path / "one go")
+    kept = kept_in(tmp_path / "in parts")
+    assert kept == kept_in(tmp_path / "one go")
+    assert set(kept.values()) == {1}
     nothing = Interrupt(after=1)
     assert table_run("in parts", nothing).run() == wanted
     assert nothing.steps == []
@@ -194,57 +200,62 @@ def test_a_full_disk_is_said_and_what_is_finished_kept(datasets, weights, tmp_pa
     failed = run(*command("2", datasets, weights, tmp_path))
     assert failed.exit_code == 1
     assert f"The disk of {tmp_path} is full" in failed.output
-    kept = sorted((tmp_path / "selections").rglob("*.npy"))
-    assert kept
-    before = {path: path.stat().st_mtime_ns for path in kept}
+    before = kept_in(tmp_path)
+    assert before
     assert not list(tmp_path.rglob("*.part"))
     monkeypatch.setattr(os, "fsync", sync)
     assert run(*command("2", datasets, weights, tmp_path)).exit_code == 0
-    assert {path: path.stat().st_mtime_ns for path in kept} == before
+    assert before < kept_in(tmp_path)
+    assert set(kept_in(tmp_path).values()) == {1}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
-def test_the_disk_is_full_while_a_selection_is_written(tmp_path, monkeypatch):
-    store, key = Store(tmp_path), SelectionKey("pool", "K-means", 0, "5")
-    opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, mode="r", **more: opened(Path("/dev/full"), "wb"))
-    with pytest.raises(OSError, match="No space left") as failed:
-        store.save_selection(key, np.arange(100_000))
-    assert failed.value.errno == errno.ENOSPC
-    assert store.load_selection(key) is None
+def test_a_full_disk_does_not_cost_an_older_table(datasets, weights, tmp_path, monkeypatch):
+    assert run(*command("2", datasets, weights, tmp_path)).exit_code == 0
+    older = (tmp_path / "table_2.csv").read_text()
+
+    def fill_up(path, text):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", fill_up)
+    failed = run(*command("2", datasets, weights, tmp_path))
+    assert failed.exit_code == 1
+    assert f"The disk of {tmp_path} is full" in failed.output
+    assert (tmp_path / "table_2.csv").read_text() == older
+    assert not list(tmp_path.rglob("*.part"))
 
 
-@pytest.mark.parametrize("n_bytes", [0, 5, 100, 130])
-def test_a_damaged_selection_is_named(n_bytes, tmp_path):
-    store, key = Store(tmp_path), SelectionKey("pool", "K-means", 0, "5")
-    store.save_selection(key, np.arange(5))
-    np.testing.assert_array_equal(store.load_selection(key), np.arange(5))
-    [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
-    os.truncate(path, n_bytes)
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is damaged .*remove it"):
-        store.load_selection(key)
+def test_damaged_selections_are_named(datasets, weights, tmp_path):
+    assert run(*command("2", datasets, weights, tmp_path)).exit_code == 0
+    (path,) = (tmp_path / "selections").glob("*.jsonl")
+    content = path.read_bytes()
+    place = content.rindex(b'"picks": [') + len(b'"picks": [')
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    failed = run(*command("2", datasets, weights, tmp_path))
+    assert failed.exit_code == 1
+    assert f"of {path} is damaged" in failed.output
+    assert "remove that line" in failed.output
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
-def test_selections_follow_the_umask(umask, tmp_path):
+def test_what_is_kept_follows_the_umask(umask, datasets, weights, output, tmp_path):
     before = os.umask(umask)
     try:
-        Store(tmp_path).save_selection(SelectionKey("pool", "K-means", 0, "5"), np.arange(5))
+        settings = Settings(datasets, tmp_path, weights, any_size=True, n_seeds=1, budgets=(4,))
+        TableRun(TABLES["2"], settings).run()
     finally:
         os.umask(before)
-    assert [path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()] == [0o666 & ~umask]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.jsonl")} == {0o666 & ~umask}
 
 
 def test_embeddings_are_hashed_once_a_run(datasets, weights, output, monkeypatch):
-    run(*command("2", datasets, weights, output))
-    hashed = []
-    monkeypatch.setattr(running, "part_fingerprint", lambda X, y: hashed.append(X.shape) or part_fingerprint(X, y))
-    assert run(*command("2", datasets, weights, output, "--dry-run")).exit_code == 0
+    run(*command("1", datasets, weights, output))
+    hashed, hash_of = [], skal.pool._pool.fingerprint
+    monkeypatch.setattr("skal.pool._pool.fingerprint", lambda X: hashed.append(X.shape) or hash_of(X))
+    assert run(*command("1", datasets, weights, output, "--dry-run")).exit_code == 0
     n_of_dry_run = len(hashed)
-    assert run(*command("2", datasets, weights, output)).exit_code == 0
-    splits = len(list((output / "embeddings").glob("cifar*.npy")))
-    assert 0 < n_of_dry_run <= splits
-    assert 0 < len(hashed) - n_of_dry_run <= splits
+    assert run(*command("1", datasets, weights, output)).exit_code == 0
+    assert (n_of_dry_run, len(hashed)) == (2, 4)  # the pool and the test set
 
 
 def test_what_is_missing_is_said_before_anything_is_embedded(datasets, weights, tmp_path):

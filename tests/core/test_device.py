@@ -1,9 +1,11 @@
 """Devices are used or refused."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
-from skal._core.device import full_float32, resident_bytes, resolve_device
+from skal._core.device import at_most_threads, full_float32, ordinary_torch, resident_bytes, resolve_device
 
 
 def test_names():
@@ -50,6 +52,52 @@ def test_concurrent_uses_restore_what_the_user_had():
         assert backend.fp32_precision == "tf32"
     finally:
         backend.fp32_precision = before
+
+
+@ordinary_torch()
+def surroundings():
+    product = torch.ones(2, 2) @ torch.ones(2, 2)
+    backend = torch.backends.mkldnn.matmul
+    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return product.dtype, torch.ones(1).dtype, torch.ones(1).device.type, modes, backend.fp32_precision
+
+
+@pytest.mark.parametrize(
+    "surrounded",
+    [
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.device("meta"),
+        lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
+        lambda: changed(torch.set_default_device, "meta", "cpu"),
+        lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
+    ],
+    ids=["autocast", "no_grad", "inference_mode", "device", "default dtype", "default device", "precision"],
+)
+def test_whatever_surrounds_a_call_has_no_effect_inside_and_is_there_after(surrounded):
+    with surrounded():
+        before = surroundings.__wrapped__()
+        assert surroundings() == (torch.float32, torch.float32, "cpu", (True, False), "ieee")
+        assert surroundings.__wrapped__() == before != surroundings()
+
+
+@contextmanager
+def changed(set_state, value, usual):
+    set_state(value)
+    try:
+        yield
+    finally:
+        set_state(usual)
+
+
+def test_threads_are_limited_inside_and_the_same_after():
+    with changed(torch.set_num_threads, 3, torch.get_num_threads()):
+        with at_most_threads(2):
+            assert torch.get_num_threads() == 2
+            with at_most_threads(8):
+                assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 3
 
 
 @pytest.mark.gpu

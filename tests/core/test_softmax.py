@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from skal._core import softmax
 from skal._core.softmax import AdamSchedule, SoftmaxProblem, train_softmax
 
 
@@ -77,15 +80,71 @@ def test_each_run_of_a_stack_is_that_of_torch(weight_decay, rng):
         np.testing.assert_allclose(layer.loss_curve, losses, rtol=1e-9)
 
 
-def test_a_float32_run_ends_where_it_would_alone(rng):
-    problems = [make_problem(rng, d=37, seed=seed, dtype=torch.float32) for seed in range(5)]
-    schedule = AdamSchedule(0.01, (20, 30), 0.1, 40, 4)
-    stacked = train_softmax(problems, schedule)
-    for seed, (problem, layer) in enumerate(zip(problems, stacked, strict=True)):
-        (alone,) = train_softmax([again(problem, seed)], schedule)
-        torch.testing.assert_close(layer.weight, alone.weight, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(layer.bias, alone.bias, rtol=1e-4, atol=1e-6)
+needs_mkl = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="the same bits are promised for MKL")
+
+
+def assert_same_bits(layer, other):
+    assert torch.equal(layer.weight, other.weight)
+    assert torch.equal(layer.bias, other.bias)
+
+
+@needs_mkl
+@given(
+    class_counts=st.lists(st.sampled_from([2, 3, 4, 9, 10, 33]), min_size=1, max_size=6),
+    n=st.integers(33, 41),
+    d=st.sampled_from([1, 7, 15, 37, 64]),
+    batch_size=st.sampled_from([1, 4, 40, 64]),
+    lr=st.sampled_from([0.01, 1.0]),  # of steps so long that Adam makes whole steps of rounding errors
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 2**16),
+)
+def test_a_run_ends_on_the_same_bits_alone_and_in_any_stack(class_counts, n, d, batch_size, lr, dtype, seed):
+    schedule = AdamSchedule(lr, (4,), 0.5, 6, batch_size, weight_decay=0.01)
+    rng = np.random.default_rng(seed)
+    problems = [make_problem(rng, n, d, n_classes, weighted=True, dtype=dtype) for n_classes in class_counts]
+    stacked = train_softmax([again(problem, run) for run, problem in enumerate(problems)], schedule)
+    for run, (problem, layer) in enumerate(zip(problems, stacked, strict=True)):
+        (alone,) = train_softmax([again(problem, run)], schedule)
+        assert_same_bits(layer, alone)
         np.testing.assert_allclose(layer.loss_curve, alone.loss_curve, rtol=1e-4)
+
+
+@pytest.fixture
+def n_threads():
+    """Let a test set torch's threads."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@needs_mkl
+@pytest.mark.parametrize("class_counts", [[10], [10, 9, 10, 9, 10]])
+@pytest.mark.parametrize("d", [5, 17, 512])
+def test_the_number_of_threads_does_not_matter(d, class_counts, n_threads, rng):
+    schedule = AdamSchedule(0.01, (), 0.1, 5, 128)
+    problems = [make_problem(rng, 100, d, n_classes, dtype=torch.float32) for n_classes in class_counts]
+    results = []
+    for n in (1, 2, 4):
+        n_threads(n)
+        results.append(train_softmax([again(problem, run) for run, problem in enumerate(problems)], schedule))
+        assert torch.get_num_threads() == n
+    for result in results[1:]:
+        for layer, expected in zip(result, results[0], strict=True):
+            assert_same_bits(layer, expected)
+
+
+def test_only_a_large_step_of_one_run_is_shared_among_threads(n_threads, monkeypatch, rng):
+    n_threads(3)
+    problem = make_problem(rng)
+    for n_multiplications, expected in ((2**24, 1), (1, 3)):
+        monkeypatch.setattr(softmax, "_MULTIPLICATIONS_THAT_NEED_THREADS", n_multiplications)
+        used = []
+        train_softmax(
+            [problem],
+            AdamSchedule(0.01, (), 0.1, 1, 8),
+            on_epoch=lambda *_, used=used: used.append(torch.get_num_threads()),
+        )
+        assert used == [expected]
 
 
 def test_every_epoch_reports_the_loss_of_each_run(rng):

@@ -141,6 +141,24 @@ def test_other_arrays_are_refused(values, protocol, tmp_path):
         read_batch(path)
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02}r\xff\xff\xff\x7f.",  # LONG_BINPUT 2**31 - 1
+        b"}p1000000000\n.",  # PUT
+        b"\x80\x04\x95\x00\x00\x00\x00\x10\x00\x00\x00}.",  # FRAME 2**36
+    ],
+)
+def test_no_more_room_is_made_than_the_file_can_need(program, tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "batch"
+    path.write_bytes(program)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="is refused: it makes room for"):
+        read_batch(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
 def test_a_file_cut_off_anywhere_is_an_error_with_its_name(dump, tmp_path):
     content = dump(CONTENT)
     path = tmp_path / "batch"

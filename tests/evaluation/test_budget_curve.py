@@ -6,12 +6,12 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from skal.base import BaseSampler
+import skal
 from skal.classifiers import CosineKNNClassifier, LinearProbe, _probe_training
 from skal.evaluation import BudgetCurve, budget_curve, category_coverage
+from skal.rounds import IterativeSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MaxEntropySampler,
     RandomSampler,
@@ -20,20 +20,6 @@ from skal.samplers import (
 )
 
 SAMPLERS = {"Uniform": UniformSampler(), "Random": RandomSampler(), "K-means": KMeansSampler()}
-
-
-class PrefixSampler(BaseSampler):
-    """Takes all budgets in one fit."""
-
-    n_fits = 0
-
-    def __init__(self, budgets=(10,), *, random_state=None):
-        super().__init__(random_state=random_state)
-        self.budgets = budgets
-
-    def _select_rows(self, X, y, labeled_idx, budget, rng):
-        PrefixSampler.n_fits += 1
-        return rng.permutation(X.shape[0])[: max(self.budgets)]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +39,7 @@ def test_each_score_is_that_of_the_parts_run_by_hand(curve, digits):
                 assert curve.scores(name, budget, "LIN")[seed] == probe.score(X_test, y_test)
                 nearest = CosineKNNClassifier().fit(X[picks], y[picks])
                 assert curve.scores(name, budget, "NN")[seed] == nearest.score(X_test, y_test)
-                assert curve.scores(name, budget, "coverage")[seed] == category_coverage(y, picks)
+                assert curve.scores(name, budget)[seed] == category_coverage(y, picks)
 
 
 def test_mean_per_class_accuracy_is_the_mean_of_the_recalls(digits):
@@ -61,13 +47,13 @@ def test_mean_per_class_accuracy_is_the_mean_of_the_recalls(digits):
     kept = (y_test != 3) | (np.arange(len(y_test)) % 10 == 0)  # uneven, so that it differs from top-1
     X_test, y_test = X_test[kept], y_test[kept]
     curve = budget_curve({"R": RandomSampler()}, {"NN": CosineKNNClassifier()}, X, y, X_test, y_test, [7], n_seeds=1)
-    picks = curve.runs[0].selected_indices
+    picks = curve.selections["R", 7, 0]
     predicted = CosineKNNClassifier().fit(X[picks], y[picks]).predict(X_test)
     recalls = [(predicted[y_test == label] == label).mean() for label in np.unique(y_test)]
-    assert curve.scores("R", 7, "NN, per class")[0] == pytest.approx(np.mean(recalls))
+    assert curve.scores("R", 7, "NN", "balanced_accuracy")[0] == pytest.approx(np.mean(recalls))
     assert curve.scores("R", 7, "NN")[0] == (predicted == y_test).mean() != pytest.approx(np.mean(recalls))
-    assert f"{100 * np.mean(recalls):.1f}" in curve.to_text(mean_per_class=True).split("coverage")[0]
-    assert curve.to_text(mean_per_class=True).startswith("Mean per-class accuracy")
+    assert f"{100 * np.mean(recalls):.1f}" in curve.to_text("balanced_accuracy").split("coverage")[0]
+    assert curve.to_text("balanced_accuracy").startswith("Mean per-class accuracy")
 
 
 def test_a_seed_gives_every_sampler_the_same_start(digits):
@@ -82,7 +68,7 @@ def test_a_seed_gives_every_sampler_the_same_start(digits):
         }.items()
     }
     curve = budget_curve(samplers, {}, X, y, X_test, y_test, [10, 14], n_seeds=2)
-    starts = {(run.sampler, run.seed): set(run.selected_indices[:10]) for run in curve.runs}
+    starts = {(key.sampler, key.seed): set(rows[:10]) for key, rows in curve.selections.items()}
     for name in samplers:
         assert starts[name, 0] == starts["Random", 0]
         assert starts[name, 1] == starts["Random", 1] != starts["Random", 0]
@@ -92,13 +78,11 @@ def test_a_training_seed_leaves_the_selections_alone(curve, digits):
     X, X_test, y, y_test = digits
     probe = LinearProbe(batch_size=4, n_epochs=3)
     fixed = budget_curve(SAMPLERS, {"LIN": probe}, X, y, X_test, y_test, [10], n_seeds=2, training_seed=7)
-    by_seed = {(run.sampler, run.seed): run for run in curve.runs if run.budget == 10}
-    for run in fixed.runs:
-        np.testing.assert_array_equal(run.selected_indices, by_seed[run.sampler, run.seed].selected_indices)
-        assert (run.training_seed, by_seed[run.sampler, run.seed].training_seed) == (7, run.seed)
-        picks = run.selected_indices
+    assert (fixed.training_seed, curve.training_seed) == (7, None)
+    for key, picks in fixed.selections.items():
+        np.testing.assert_array_equal(picks, curve.selections[key])
         alone = clone(probe).set_params(random_state=7).fit(X[picks], y[picks], X_pool=X)
-        assert run.scores["LIN"] == alone.score(X_test, y_test)
+        assert fixed.values[(*key, "LIN", "accuracy")] == alone.score(X_test, y_test)
 
 
 def test_the_probes_of_a_budget_are_one_training(digits, monkeypatch):
@@ -135,9 +119,9 @@ def test_paired_differences_are_those_of_a_paired_t_test(digits):
     curve = budget_curve(SAMPLERS, {"NN": CosineKNNClassifier()}, X, y, X_test, y_test, [10], n_seeds=4)
     rows = curve.paired_differences(confidence=0.9)
     assert len(rows) == 2 * len(curve.measures)
-    for measure in ("NN", "NN, per class"):
-        row = next(r for r in rows if (r["sampler"], r["measure"]) == ("K-means", measure))
-        test = stats.ttest_rel(curve.scores("K-means", 10, measure), curve.scores("Random", 10, measure))
+    for metric in ("accuracy", "balanced_accuracy"):
+        row = next(r for r in rows if (r["sampler"], r["classifier"], r["metric"]) == ("K-means", "NN", metric))
+        test = stats.ttest_rel(curve.scores("K-means", 10, "NN", metric), curve.scores("Random", 10, "NN", metric))
         expected = test.confidence_interval(0.9)
         np.testing.assert_allclose((row["low"], row["high"]), (expected.low, expected.high))
         assert row["low"] < row["mean"] < row["high"]
@@ -156,12 +140,12 @@ def test_differences_that_mean_nothing(curve, blobs):
 
 def assert_same_curve(left, right):
     assert (left.samplers, left.classifiers, left.budgets) == (right.samplers, right.classifiers, right.budgets)
-    assert len(left.runs) == len(right.runs)
-    for a, b in zip(left.runs, right.runs, strict=True):
-        assert (a.sampler, a.budget, a.seed, a.training_seed) == (b.sampler, b.budget, b.seed, b.training_seed)
-        np.testing.assert_array_equal(a.selected_indices, b.selected_indices)
-        assert a.selected_indices.dtype == b.selected_indices.dtype == np.int64
-        assert a.scores == b.scores
+    assert list(left.selections) == list(right.selections)
+    for key, picks in left.selections.items():
+        np.testing.assert_array_equal(picks, right.selections[key])
+        assert picks.dtype == right.selections[key].dtype == np.int64
+    assert list(left.values.items()) == list(right.values.items())
+    assert (left.training_seed, left.selections.coverage) == (right.training_seed, right.selections.coverage)
 
 
 def test_a_saved_curve_is_the_same_when_loaded(curve, tmp_path):
@@ -198,13 +182,14 @@ def test_a_file_that_is_no_curve(content, tmp_path):
 def test_rows_hold_mean_and_sample_deviation(curve):
     rows = curve.to_rows()
     assert len(rows) == 3 * 2 * len(curve.measures)
-    row = next(r for r in rows if (r["sampler"], r["measure"], r["budget"]) == ("K-means", "NN", 10))
+    named = {"sampler": "K-means", "classifier": "NN", "metric": "accuracy", "budget": 10}
+    row = next(r for r in rows if named.items() <= r.items())
     scores = curve.scores("K-means", 10, "NN")
     assert row["mean"] == pytest.approx(scores.mean())
     assert row["std"] == pytest.approx(scores.std(ddof=1))
     assert row["n_seeds"] == 2
     frame = curve.to_frame()
-    assert frame.shape == (3 * 2 * len(curve.measures), 6)
+    assert frame.shape == (3 * 2 * len(curve.measures), 7)
     assert frame["mean"].between(0, 1).all()
 
 
@@ -223,23 +208,10 @@ def test_parallel_runs_give_the_same_numbers(curve, digits):
     seen = []
     classifiers = {"LIN": LinearProbe(), "NN": CosineKNNClassifier()}
     parallel = budget_curve(
-        SAMPLERS, classifiers, X, y, X_test, y_test, [10, 20], n_seeds=2, n_jobs=2, on_run=seen.append
+        SAMPLERS, classifiers, X, y, X_test, y_test, [10, 20], n_seeds=2, n_jobs=2, on_score=seen.append
     )
-    assert len(seen) == len(parallel.runs) == len(curve.runs)
-    for left, right in zip(parallel.runs, curve.runs, strict=True):
-        assert (left.sampler, left.budget, left.seed) == (right.sampler, right.budget, right.seed)
-        np.testing.assert_array_equal(left.selected_indices, right.selected_indices)
-        assert left.scores == right.scores
-
-
-def test_a_sampler_with_budgets_is_fitted_once_a_seed(blobs):
-    X, y = blobs
-    PrefixSampler.n_fits = 0
-    curve = budget_curve({"all": PrefixSampler()}, {}, X, y, X, y, [5, 10, 20], n_seeds=2)
-    assert PrefixSampler.n_fits == 2
-    picks = {(run.budget, run.seed): run.selected_indices for run in curve.runs}
-    np.testing.assert_array_equal(picks[20, 0][:5], picks[5, 0])
-    assert not np.array_equal(picks[20, 0], picks[20, 1])
+    assert len(seen) == 2 * len(parallel.selections) == 2 * len(curve.selections)
+    assert_same_curve(parallel, curve)
 
 
 def test_any_scikit_learn_classifier_will_do(blobs):
@@ -272,11 +244,42 @@ def test_names_that_mean_nothing(blobs, curve):
         budget_curve({"R": RandomSampler()}, {}, X, y, X, y, [5], n_seeds=0)
     with pytest.raises(ValueError, match="samplers is empty"):
         budget_curve({}, {}, X, y, X, y, [5])
-    with pytest.raises(ValueError, match="may not be called 'coverage'"):
-        budget_curve({"R": RandomSampler()}, {"coverage": LinearProbe()}, X, y, X, y, [5])
-    with pytest.raises(ValueError, match="may not be called 'A, per class'"):
-        budget_curve({"R": RandomSampler()}, {"A": LinearProbe(), "A, per class": LinearProbe()}, X, y, X, y, [5])
-    with pytest.raises(KeyError, match="no run of sampler 'Best'"):
-        curve.scores("Best", 10, "NN")
-    with pytest.raises(KeyError, match="no measure 'SVM'"):
-        curve.scores("Random", 10, "SVM")
+    for arguments, message in [
+        (("Best", 10, "NN"), "no score of sampler 'Best'"),
+        (("Random", 11, "NN"), "no score of sampler 'Random' at budget 11"),
+        (("Random", 10, "SVM"), "no classifier 'SVM'; there are LIN, NN"),
+        (("Random", 10, "NN", "f1"), "no metric 'f1'; there are accuracy, balanced_accuracy"),
+        (("Random", 10, None, "accuracy"), "is a metric of classifiers: name one of LIN, NN"),
+    ]:
+        with pytest.raises(KeyError, match=message):
+            curve.scores(*arguments)
+
+
+def test_a_classifier_may_be_called_what_it_likes(blobs):
+    X, y = blobs
+    classifiers = {"coverage": CosineKNNClassifier(), "3NN, per class": CosineKNNClassifier(3)}
+    curve = budget_curve({"Uniform": UniformSampler()}, classifiers, X, y, X, y, [6], n_seeds=1)
+    assert curve.scores("Uniform", 6, "coverage")[0] == curve.values["Uniform", 6, 0, "coverage", "accuracy"]
+    assert curve.values["Uniform", 6, 0, None, "coverage"] == 1
+    header = str(curve).splitlines()[1]
+    assert header.split() == ["Method", "coverage", "3NN,", "per", "class", "6"]
+
+
+def test_it_is_short_in_a_line_and_a_table_in_a_notebook(curve, blobs):
+    assert repr(curve) == "BudgetCurve(3 samplers × 2 budgets × 2 seeds; LIN, NN; accuracy, balanced_accuracy)"
+    page = curve._repr_html_()
+    scores = 100 * curve.scores("K-means", 20, "LIN")
+    assert f"<td>{scores.mean():.1f} ± {scores.std(ddof=1):.1f}</td>" in page
+    assert page.count("<table>") == page.count("</table>") == 2
+    X, y = blobs
+    evil = "<script>alert(1)</script>&"
+    page = budget_curve({evil: RandomSampler()}, {evil: CosineKNNClassifier()}, X, y, X, y, [5])._repr_html_()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&amp;") == 3
+
+
+def test_a_pool_that_is_opened_gives_the_same(curve, digits):
+    X, X_test, y, y_test = digits
+    classifiers = {"LIN": LinearProbe(), "NN": CosineKNNClassifier()}
+    opened = skal.Pool(X), y, skal.Pool(X_test), y_test
+    assert_same_curve(budget_curve(SAMPLERS, classifiers, *opened, [20, 10], n_seeds=2), curve)

@@ -32,3 +32,8 @@ def files(tmp_path, arrays):
     for path, image in zip(paths, arrays, strict=True):
         Image.fromarray(image).save(path)
     return paths
+
+
+@pytest.fixture
+def colors(rng):
+    return rng.integers(0, 256, size=(8, 6, 3), dtype=np.uint8)

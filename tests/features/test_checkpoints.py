@@ -126,7 +126,7 @@ def test_old_checkpoints_lack_num_batches_tracked(trained, tmp_path):
 
 
 def test_half_precision_is_cast(trained, tmp_path):
-    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in trained.items()}
+    half = {name: tensor.half() for name, tensor in trained.items()}  # num_batches_tracked, too
     torch.save(half, tmp_path / "half.pth")
     model = resnet("resnet18-cifar")
     load_backbone_weights(model, tmp_path / "half.pth")
@@ -164,6 +164,40 @@ def test_a_dict_that_holds_itself_ends(trained, tmp_path):
     checkpoint["net"]["again"] = checkpoint
     torch.save(checkpoint, tmp_path / "endless.pth")
     assert_loaded(tmp_path / "endless.pth", trained)
+
+
+def test_a_container_that_holds_itself_ends(trained, tmp_path):
+    checkpoint = {"model": {}}
+    checkpoint["model"]["state_dict"] = checkpoint
+    torch.save(checkpoint, tmp_path / "endless.pth")
+    with pytest.raises(ValueError, match="0 of its 100 tensors are there"):
+        load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "endless.pth")
+    checkpoint |= dict(trained)
+    torch.save(checkpoint, tmp_path / "endless.pth")
+    assert_loaded(tmp_path / "endless.pth", trained)
+
+
+ODD = {
+    r"sparse \(sparse_coo\)": lambda tensor: tensor.to_sparse(),
+    "without values": lambda tensor: tensor.to("meta"),
+    "quantized": lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+    "bool instead of float32": lambda tensor: tensor > 0,
+    "int8 instead of float32": lambda tensor: tensor.to(torch.int8),
+    "int64 instead of float32": lambda tensor: tensor.long(),
+    "complex64 instead of float32": lambda tensor: tensor.to(torch.complex64),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz.*:DeprecationWarning", "ignore:.*quantiz.*:UserWarning")
+@pytest.mark.parametrize("is_doubled", [True, False])
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_plain_weight_is_named(what, is_doubled, trained, tmp_path):
+    odd = {**trained, "layer1.0.conv1.weight": ODD[what](trained["layer1.0.conv1.weight"])}
+    saved = {**prefixed(odd, "one."), **prefixed(odd, "two.")} if is_doubled else odd
+    torch.save(saved, tmp_path / "odd.pth")
+    name = "one.layer1" if is_doubled else "layer1"
+    with pytest.raises(ValueError, match=rf"plain weights of this backbone: {name}\.0\.conv1\.weight is {what}"):
+        load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "odd.pth")
 
 
 def test_of_many_missing_keys_some_are_named_and_the_rest_counted(tmp_path):
@@ -233,6 +267,38 @@ def test_a_truncated_file_is_refused(suffix, share, trained, tmp_path):
     part.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=rf"part\{suffix} cannot be read"):
         load_backbone_weights(resnet("resnet18-cifar"), part)
+
+
+class Tiny(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 2, 3), torch.nn.BatchNorm2d(2)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".legacy", ".safetensors"])
+def test_a_file_that_is_cut_or_damaged_anywhere_loads_or_is_named(suffix, tmp_path, rng):
+    whole, path = tmp_path / f"whole{suffix}", tmp_path / f"damaged{suffix}"
+    state = {f"module.{name}": tensor for name, tensor in Tiny().state_dict().items()}
+    if suffix == ".safetensors":
+        save_file(state, whole)
+    else:
+        checkpoint = {"state_dict": state, "epoch": 3, "args": [1, {"a": "b"}]}
+        torch.save(checkpoint, whole, _use_new_zipfile_serialization=suffix == ".pth")
+    content, n_refused = whole.read_bytes(), 0
+    for length in range(0, len(content), max(1, len(content) // 200)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=rf"damaged\{suffix}"):
+            load_backbone_weights(Tiny(), path)
+    for _ in range(500):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(content))] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            load_backbone_weights(Tiny(), path)
+        except ValueError as error:
+            assert f"damaged{suffix}" in str(error)  # noqa: PT017
+            n_refused += 1
+    assert n_refused > 50
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

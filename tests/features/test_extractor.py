@@ -3,6 +3,7 @@
 import pickle
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +84,12 @@ def test_every_kind_of_images_gives_the_same_rows(arrays, files, backbone):
         "read-only": np.frombuffer(arrays.tobytes(), np.uint8).reshape(arrays.shape),
     }
     for kind, images in kinds.items():
-        np.testing.assert_allclose(extractor.transform(images), expected, rtol=1e-5, atol=1e-6, err_msg=kind)
-        np.testing.assert_array_equal(extractor.valid_indices_, np.arange(len(arrays)))
+        embedded = extractor.embed(images)
+        np.testing.assert_allclose(embedded.embeddings, expected, rtol=1e-5, atol=1e-6, err_msg=kind)
+        np.testing.assert_array_equal(embedded.valid_indices, np.arange(len(arrays)))
+        assert embedded.valid_indices.dtype == np.int64
+        are_files = any(word in kind for word in ("path", "text", "tuple", "folder"))
+        assert embedded.paths == (tuple(map(str, files)) if are_files else None), kind
 
 
 def test_greyscale_arrays_are_three_equal_channels(arrays, backbone):
@@ -180,19 +185,57 @@ def test_random_weights_warn_and_follow_the_seed(arrays):
     np.testing.assert_array_equal(seeded[0], seeded[1])
     assert np.abs(seeded[0] - seeded[2]).max() > 1e-3
     for random_state in (None, np.random.RandomState(0)):
+        with pytest.raises(NotFittedError, match="pass random_state=<int>, call fit first"):
+            TorchFeatureExtractor("resnet18-cifar", random_state=random_state).transform(arrays)
         fitted = TorchFeatureExtractor("resnet18-cifar", random_state=random_state).fit()
         np.testing.assert_array_equal(embed(fitted), embed(fitted))
         np.testing.assert_array_equal(embed(fitted), embed(pickle.loads(pickle.dumps(fitted))))
-        assert np.abs(embed(fitted) - embed(clone(fitted))).max() > 1e-3
+        assert np.abs(embed(fitted) - embed(clone(fitted).fit())).max() > 1e-3
 
 
 def test_fit_forgets_what_other_parameters_left(arrays, backbone):
-    extractor = TorchFeatureExtractor(backbone).fit()
-    extractor.transform(arrays)
+    extractor = TorchFeatureExtractor(backbone).fit(arrays)
+    assert extractor.n_features_out_ == 12
     extractor.set_params(backbone="resnet50", random_state=7).fit()
     assert extractor.seed_ == 7
-    assert extractor.get_feature_names_out().shape == (2048,)
+    assert extractor.n_features_out_ == 2048
     assert extractor.set_params(backbone=backbone).fit().seed_ is None
+    assert not hasattr(extractor, "n_features_out_")
+
+
+def test_only_fit_changes_the_extractor(arrays, files, backbone):
+    extractor = TorchFeatureExtractor(backbone, image_size=8)
+    before = dict(vars(extractor))
+    extractor.transform(arrays)
+    extractor.embed(files)
+    assert vars(extractor) == before
+    extractor.fit(files)
+    assert extractor.n_features_out_ == 12
+    before = dict(vars(extractor))
+    extractor.transform(arrays)
+    assert vars(extractor) == before
+
+
+def test_one_extractor_serves_pool_and_test_set(arrays, backbone, tmp_path):
+    extractor = TorchFeatureExtractor(backbone)
+    pool, test = (
+        extractor.embed(arrays[:20], tmp_path / "pool.npy"),
+        extractor.embed(arrays[20:], tmp_path / "test.npy"),
+    )
+    np.testing.assert_allclose(
+        np.concatenate([pool.embeddings, test.embeddings]), patches(arrays), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_array_equal(pool.embeddings, np.load(tmp_path / "pool.npy"))
+
+
+def test_fit_finds_the_length_by_the_first_image_that_can_be_read(files, backbone):
+    for path in files[:3]:
+        path.write_text("not pixels")
+    with pytest.raises(ValueError, match=r"000\.png: not an image"):
+        TorchFeatureExtractor(backbone, image_size=8).fit(files)
+    assert TorchFeatureExtractor(backbone, image_size=8, on_error="skip").fit(files).n_features_out_ == 12
+    with pytest.raises(ValueError, match=r"None of the 3 images can be read; the first: .*000\.png"):
+        TorchFeatureExtractor(backbone, image_size=8, on_error="skip").fit(files[:3])
 
 
 def test_a_module_that_is_passed_stays_as_it_is(arrays, tmp_path):
@@ -225,9 +268,10 @@ def test_bad_images(on_error, num_workers, files, backbone):
             extractor.transform(files)
         return
     with pytest.warns(UserWarning, match=r"3 of 23 images were left out.*002\.png.*011\.png.*022\.png"):
-        embeddings = extractor.transform(files)
-    np.testing.assert_array_equal(extractor.valid_indices_, np.setdiff1d(np.arange(23), [2, 11, 22]))
-    np.testing.assert_allclose(embeddings, good[extractor.valid_indices_], rtol=1e-5, atol=1e-6)
+        embedded = extractor.embed(files)
+    np.testing.assert_array_equal(embedded.valid_indices, np.setdiff1d(np.arange(23), [2, 11, 22]))
+    np.testing.assert_allclose(embedded.embeddings, good[embedded.valid_indices], rtol=1e-5, atol=1e-6)
+    assert embedded.paths == tuple(str(files[row]) for row in embedded.valid_indices)
 
 
 def test_items_of_a_dataset_that_raise(backbone):
@@ -242,8 +286,9 @@ def test_items_of_a_dataset_that_raise(backbone):
         TorchFeatureExtractor(backbone).transform(dataset)
     extractor = TorchFeatureExtractor(backbone, on_error="skip")
     with pytest.warns(UserWarning, match="1 of 6 images"):
-        assert extractor.transform(dataset).shape == (5, 12)
-    assert extractor.valid_indices_.tolist() == [0, 1, 2, 4, 5]
+        embedded = extractor.embed(dataset)
+    assert embedded.embeddings.shape == (5, 12)
+    assert embedded.valid_indices.tolist() == [0, 1, 2, 4, 5]
 
 
 def test_no_image_can_be_read(files, backbone):
@@ -359,7 +404,7 @@ def test_a_pickle_holds_weights_by_path(arrays, tmp_path):
 def test_names_of_the_features(arrays, backbone):
     assert TorchFeatureExtractor("resnet50").get_feature_names_out().shape == (2048,)
     extractor = TorchFeatureExtractor(backbone)
-    with pytest.raises(NotFittedError, match="after its first transform"):
+    with pytest.raises(NotFittedError, match=r"after fit\(X\) with images"):
         extractor.fit().get_feature_names_out()
     embeddings = extractor.fit_transform(arrays)
     names = extractor.get_feature_names_out()
@@ -400,9 +445,9 @@ def test_first_step_of_a_pipeline_with_memory(striped, tmp_path):
     pipeline = Pipeline(steps, memory=str(tmp_path / "cache"))
     CountsItsCalls.n_images = 0
     pipeline.set_params(classify__sampler=skal.samplers.KMeansSampler(budget=4)).fit(paths, y)
-    assert CountsItsCalls.n_images == 60
+    assert CountsItsCalls.n_images == 1 + 60  # fit tries one
     pipeline.set_params(classify__sampler=skal.samplers.KMeansSampler(budget=10)).fit(paths, y)
-    assert CountsItsCalls.n_images == 60
+    assert CountsItsCalls.n_images == 1 + 60
     assert pipeline.score(paths, y) == 1.0
 
 
@@ -452,3 +497,61 @@ def test_a_gpu_gives_about_the_same(arrays, files, tmp_path):
         for device in ("cpu", "cuda")
     )
     np.testing.assert_allclose(on_gpu, on_cpu, atol=5e-3)
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class MakesTensors(torch.nn.Module):
+    """As careless as modules are: what it makes has no dtype and no device."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+        return self.layer(x) @ torch.linspace(0, 1, 25).reshape(5, 5) + torch.ones(5) / 3
+
+
+def careless_transform(image):
+    return torch.tensor(np.array(image) / 255).permute(2, 0, 1) - torch.full((3, 1, 1), 0.1)
+
+
+SURROUNDINGS = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "float64": lambda: default_dtype(torch.float64),
+    "another device": lambda: torch.device("meta"),
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+}
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("kind", ["named", "module", "transform"])
+@pytest.mark.filterwarnings("ignore:weights=None")
+def test_what_surrounds_it_changes_nothing(kind, num_workers, surroundings, files):
+    torch.manual_seed(0)
+    module = MakesTensors()
+    parameters = {
+        "named": {"backbone": "resnet18-cifar", "random_state": 0, "image_size": 8},
+        "module": {"backbone": module, "image_size": 8},
+        "transform": {"backbone": module, "image_transform": careless_transform},
+    }[kind]
+    extractor = TorchFeatureExtractor(**parameters, num_workers=num_workers, batch_size=16)
+    expected = extractor.transform(files)
+    with SURROUNDINGS[surroundings]():
+        before = torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")
+        found = extractor.transform(files)
+        assert (torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")) == before
+        assert extractor.fit(files).n_features_out_ == expected.shape[1]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)

@@ -57,6 +57,11 @@ def test_folding_batch_norm_changes_nothing_but_the_time(name):
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5 * float(expected.max()))
 
 
+def test_a_name_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="There is no ResNet 'resnet19'; there are resnet18"):
+        resnet("resnet19")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cifar_stem_keeps_small_images_large(name):
     plain, cifar = resnet(name), resnet(f"{name}-cifar")

@@ -67,6 +67,7 @@ def test_one_value_in_the_middle_of_a_large_parameter_is_seen(wrap):
 
 def test_plain_values_of_different_types_are_told_apart():
     values = [1, 1.0, True, "1", b"1", 1j, np.int64(1), np.float32(1), None, (1,), [1], {1}, {1: 1}, range(1), slice(1)]
+    values += [np.array([[1, None]]), np.array([1, None])]
     values += [np.float32, float, torch.float32, np.dtype("f4"), torch.device("cpu"), {"a": 1}, {"a": 2}, {"b": 1}]
     assert len({describe(value) for value in values}) == len(values)
     assert describe({"a": 1, "b": 2}) == describe({"b": 2, "a": 1})
@@ -119,6 +120,8 @@ def test_functions_are_told_apart_by_what_they_do():
         lambda rows, by=2: rows + by,
         lambda rows, by: rows + by,
         lambda rows, *, by: rows + by,
+        lambda rows, *, by=1: rows + by,
+        lambda rows, *, by=2: rows + by,
         lru_cache(lambda rows: rows + 1),
         lru_cache(lambda rows: rows + 2),
     ]
@@ -133,7 +136,7 @@ import helpers
 from skal.base import BaseSampler
 
 LOCK = threading.Lock()
-FACTOR = 2
+FACTOR, LIMIT = 2, 5
 
 def order(rows):
     return helpers.inner.reverse(rows) * FACTOR
@@ -152,7 +155,7 @@ class Sampler(Base):
             return np.argsort(self._order(X[:, 0]) ** self.power)[: budget]
     @property
     def half(self):
-        return [each for each in range(self.budget) if each > self.budget / 2]
+        return sorted(range(self.budget), key=lambda each: each > LIMIT)
 """
 HELPERS = "import inner\nUNUSED = 1\n"
 INNER = "def reverse(rows):\n    return rows[::-1]\ndef unused():\n    return 1\n"
@@ -175,9 +178,10 @@ def sampler(load):
         ("source", "** self.power", "- self.power"),
         ("source", "offset = 1", "offset = 2"),  # a value in the body of a base class
         ("source", "return order(rows)", "return order(rows + 0)"),  # a method of a base class
-        ("source", "FACTOR = 2", "FACTOR = 3"),  # a global of a helper
+        ("source", "= 2, 5", "= 3, 5"),  # a global of a helper
+        ("source", "= 2, 5", "= 2, 6"),  # a global of a function inside a method
         ("source", "power=2", "power=3"),  # a default, and so a parameter
-        ("source", "each > self.budget", "each < self.budget"),  # inside a property and a comprehension
+        ("source", "each > LIMIT", "each < LIMIT"),  # a function inside a property
         ("source", "(Base):", "(Base, object):\n    __slots__ = ()"),
         ("inner", "rows[::-1]", "rows[::1]"),  # a helper in a module that a module imports
         ("helpers", "import inner", "class inner:\n    reverse = staticmethod(abs)"),

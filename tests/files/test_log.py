@@ -85,8 +85,21 @@ def test_two_processes_at_once_lose_nothing(path):
         assert [entry["number"] for entry in entries if entry["of"] == name] == list(range(50))
 
 
+class WritingByteByByte:
+    """A file that lets other threads in between two bytes."""
+
+    def __init__(self, file):
+        self.file, self.closed = file, False
+        self.truncate, self.fileno, self.close = file.truncate, file.fileno, file.close
+
+    def write(self, content):
+        time.sleep(0)
+        return self.file.write(content[:1])
+
+
 def test_threads_may_append(path):
     with open_log(path) as log:
+        log._file = WritingByteByByte(log._file)
         threads = [
             threading.Thread(target=lambda: [log.append({"number": number}) for number in range(20)]) for _ in range(4)
         ]
@@ -152,8 +165,9 @@ def test_another_format_and_another_owner_are_named(path):
     fill(path)
     with pytest.raises(ValueError, match="holds 'numbers 1', not 'words 1'"):
         AppendLog(path, format="words 1")
-    with pytest.raises(ValueError, match=r"was written for other pool \(it says pool 3f2a; asked for is pool 77\)"):
-        open_log(path, belongs_to={"pool": "77"})
+    for use in (open_log, lambda path, **more: read_log(path, format="numbers 1", **more)):
+        with pytest.raises(ValueError, match=r"was written for other pool \(it says pool 3f2a; asked for is pool 77\)"):
+            use(path, belongs_to={"pool": "77"})
     with open_log(path) as log:
         assert log.belongs_to == {"pool": "3f2a"}
     with open_log(path, belongs_to={"pool": "3f2a"}) as log:

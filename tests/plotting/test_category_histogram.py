@@ -34,9 +34,7 @@ def test_a_curves_histogram_is_a_mean_over_its_seeds(blobs):
     curve = budget_curve(samplers, {}, X, y, X, y, [3, 9], n_seeds=2)
     display = CategoryHistogramDisplay.from_curve(curve, y, 9)
     for name, line in zip(samplers, display.lines_, strict=True):
-        by_hand = [
-            histogram_by_hand(y, run.selected_indices) for run in curve.runs if (run.sampler, run.budget) == (name, 9)
-        ]
+        by_hand = [histogram_by_hand(y, rows) for key, rows in curve.selections.items() if key[:2] == (name, 9)]
         assert len(by_hand) == 2
         heights = [np.mean([histogram[size] for histogram in by_hand]) for size in range(len(line.get_ydata()))]
         np.testing.assert_allclose(line.get_ydata(), heights)

@@ -13,12 +13,25 @@ import skal
 from skal._core.rows import PreparedRows
 from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.evaluation import budget_curve
+from skal.pool import _pool
 from skal.samplers import CoreSetSampler, KMeansSampler, MaxEntropySampler, RandomSampler, UniformKMeansSampler
 
 
 @pytest.fixture
 def X(rng):
     return rng.normal(size=(3000, 24)).astype(np.float16)
+
+
+def test_its_content_is_read_once(X, monkeypatch):
+    read, fingerprint = [], _pool.fingerprint
+    monkeypatch.setattr(_pool, "fingerprint", lambda source: read.append(source) or fingerprint(source))
+    pool = skal.Pool(X)
+    assert pool.fingerprint() == pool.fingerprint() == fingerprint(X) == fingerprint(pool)
+    assert pickle.loads(pickle.dumps(pool)).fingerprint() == fingerprint(X)
+    assert len(read) == 1
+    assert skal.Pool(X + 1).fingerprint() != pool.fingerprint()
+    frame = pd.DataFrame(X)
+    assert skal.Pool(frame).fingerprint() == fingerprint(frame) != fingerprint(frame.rename(columns={0: 9}))
 
 
 SAMPLERS = [

@@ -93,10 +93,11 @@ def test_scale_does_not_matter_to_cosine(blobs, rng):
     np.testing.assert_array_equal(*picks)
 
 
-def test_a_cluster_gives_its_nearest_row_that_is_not_labelled(blobs):
+def test_skipping_labelled_rows_a_cluster_gives_its_nearest_that_is_not_labelled(blobs):
     X, _ = blobs
     first = KMeansSampler(budget=4, random_state=0).fit(X)
-    second = KMeansSampler(budget=4, random_state=0).fit(X, labeled_indices=first.selected_indices_)
+    later = KMeansSampler(budget=4, labeled_rows="skip", random_state=0)
+    second = later.fit(X, labeled_indices=first.selected_indices_)
     np.testing.assert_array_equal(first.labels_, second.labels_)  # all rows are clustered, labelled or not
     unit = normalize(X).astype(np.float64)
     distance = np.linalg.norm(unit - second.cluster_centers_[second.labels_], axis=1)

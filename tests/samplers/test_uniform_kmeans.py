@@ -31,7 +31,8 @@ def test_the_oracle_given_the_centroids(metric, budget, n_labeled, digits, rng):
     X = digits[0]
     rows = (normalize(X) if metric == "cosine" else X).astype(np.float64)
     labeled = rng.permutation(len(X))[:n_labeled]
-    sampler = UniformKMeansSampler(budget, n_clusters=7, metric=metric, random_state=0).fit(X, labeled_indices=labeled)
+    sampler = UniformKMeansSampler(budget, n_clusters=7, labeled_rows="skip", metric=metric, random_state=0)
+    sampler.fit(X, labeled_indices=labeled)
     expected = round_robin(rows, sampler.kmeans_.cluster_centers_.astype(np.float64), labeled, budget)
     assert set(sampler.selected_indices_) == set(expected)
     if n_labeled == 0:  # labelled rows let some clusters start later than in the oracle's order

@@ -33,8 +33,15 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(entry.name)
             elif entry.name.lower().endswith(IMAGE_SUFFIXES):
                 images.append(entry.name)
     return [folder / name for name in sorted(folders)], [folder / name for name in sorted(images)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever opens it says so
+        return False

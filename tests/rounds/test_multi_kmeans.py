@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
 
-from skal.samplers import KMeansSampler, MultiKMeansSampler
+from skal.rounds import MultiKMeansSampler
+from skal.samplers import KMeansSampler
 
 
 def nearest_unlabelled(rows, centers, labeled):
@@ -26,7 +27,8 @@ def test_each_round_is_the_oracle_given_the_centroids(metric, digits):
     rows = (normalize(X) if metric == "cosine" else X).astype(np.float64)
     labeled = []
     for total in (10, 20, 45):
-        rounds = MultiKMeansSampler((10, 20, 45)[: 1 + (10, 20, 45).index(total)], metric=metric, random_state=1).fit(X)
+        budgets = (10, 20, 45)[: 1 + (10, 20, 45).index(total)]
+        rounds = MultiKMeansSampler(budgets, labeled_rows="skip", metric=metric, random_state=1).fit(X)
         centers = rounds.sampler_.cluster_centers_.astype(np.float64)
         assert len(centers) == total - len(labeled)
         np.testing.assert_array_equal(rounds.rounds_[-1], nearest_unlabelled(rows, centers, labeled))

@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 import skal
 from skal.classifiers import CosineKNNClassifier
 from skal.evaluation import budget_curve
+from skal.rounds import IterativeSampler
 from skal.samplers import (
     CoreSetSampler,
-    IterativeSampler,
     KMeansSampler,
     MarginSampler,
     MaxEntropySampler,
@@ -49,10 +49,11 @@ def test_an_oracle_is_asked_once_for_each_pick_and_for_nothing_else(sampler, ini
     assert len(oracle.calls) == 3
     np.testing.assert_array_equal(np.concatenate(oracle.calls), rounds.selected_indices_)
     np.testing.assert_array_equal(np.concatenate(rounds.rounds_), rounds.selected_indices_)
-    np.testing.assert_array_equal(rounds.labels_, y[rounds.selected_indices_])
+    np.testing.assert_array_equal(rounds.selected_labels_, y[rounds.selected_indices_])
+    assert rounds.selected_labels_.dtype == y.dtype
     simulated = IterativeSampler(sampler, (4, 9, 30), initial, random_state=0).fit(X, y)
     np.testing.assert_array_equal(simulated.selected_indices_, rounds.selected_indices_)
-    np.testing.assert_array_equal(simulated.labels_, rounds.labels_)
+    np.testing.assert_array_equal(simulated.selected_labels_, rounds.selected_labels_)
 
 
 def test_each_round_is_the_sampler_by_hand(blobs):
@@ -90,7 +91,8 @@ def test_totals_that_are_reached_are_skipped(blobs):
     np.testing.assert_array_equal(rounds.rounds_[0], first)  # not cold, so not by `initial`
     done = rounds.set_params(budgets=(5, 12)).fit(X, oracle, labeled_indices=labeled, labels=y[labeled])
     assert done.rounds_ == []
-    assert len(done.selected_indices_) == len(done.labels_) == 0
+    assert not hasattr(done, "sampler_")
+    assert len(done.selected_indices_) == len(done.selected_labels_) == 0
 
 
 def test_shares_of_the_pool(blobs):
@@ -102,7 +104,7 @@ def test_shares_of_the_pool(blobs):
 def test_without_labels(blobs):
     X, _ = blobs
     rounds = IterativeSampler(CoreSetSampler(), (5, 15)).fit(X)
-    assert rounds.labels_ is None
+    assert rounds.selected_labels_ is None
     np.testing.assert_array_equal(rounds.selected_indices_, CoreSetSampler(15).fit_select(X))
 
 
@@ -113,10 +115,10 @@ def test_nothing_paid_for_is_lost_and_a_second_fit_goes_on(blobs):
     with pytest.raises(ConnectionError):
         broken.fit(X, Oracle(y, fails_at_call=3))
     assert [len(rows) for rows in broken.rounds_] == [6, 6]
-    np.testing.assert_array_equal(broken.labels_, y[broken.selected_indices_])
+    np.testing.assert_array_equal(broken.selected_labels_, y[broken.selected_indices_])
     paid = broken.selected_indices_
     oracle = Oracle(y)
-    broken.fit(X, oracle, labeled_indices=paid, labels=broken.labels_)
+    broken.fit(X, oracle, labeled_indices=paid, labels=broken.selected_labels_)
     np.testing.assert_array_equal(np.concatenate([paid, broken.selected_indices_]), whole.selected_indices_)
     assert not np.isin(np.concatenate(oracle.calls), paid).any()
 
@@ -132,12 +134,12 @@ def test_an_oracle_that_yields_keeps_the_labels_before_it_stops(blobs):
 
     stops_at = -1
     rounds = IterativeSampler(KMeansSampler(), (5, 12), random_state=0).fit(X, person)
-    np.testing.assert_array_equal(rounds.labels_, y[rounds.selected_indices_])
+    np.testing.assert_array_equal(rounds.selected_labels_, y[rounds.selected_indices_])
     stops_at = rounds.selected_indices_[8]
     with pytest.raises(KeyboardInterrupt):
         rounds.fit(X, person)
     assert [len(rows) for rows in rounds.rounds_] == [5, 3]
-    np.testing.assert_array_equal(rounds.labels_, y[rounds.selected_indices_])
+    np.testing.assert_array_equal(rounds.selected_labels_, y[rounds.selected_indices_])
 
 
 def test_labels_are_matched_to_their_rows(blobs):
@@ -189,16 +191,10 @@ def test_labels_that_do_not_fit(blobs):
         rounds.fit(X, y, labeled_indices=[1, 2], labels=[0, 0])
 
 
-def test_a_missing_answer_is_refused_by_the_next_round(blobs):
-    X, _ = blobs
-    with pytest.raises(ValueError, match="NaN or None"):
-        IterativeSampler(KMeansSampler(), (5, 10)).fit(X, lambda indices: [None] * len(indices))
-
-
 def test_mixed_answers_are_kept_as_they_are(blobs):
     X, _ = blobs
     rounds = IterativeSampler(KMeansSampler(), (2,)).fit(X, lambda indices: np.array(["?", 3], dtype=object))
-    assert rounds.labels_.tolist() == ["?", 3]
+    assert rounds.selected_labels_.tolist() == ["?", 3]
 
 
 def test_in_the_one_step_classifier_only_the_picked_labels_are_looked_up(digits, counting_labels):
@@ -216,7 +212,7 @@ def test_budget_curve_evaluates_the_prefixes_of_one_fit(blobs):
     samplers = {"Max-Entropy": IterativeSampler(MaxEntropySampler(), initial=RandomSampler())}
     curve = budget_curve(samplers, {"NN": CosineKNNClassifier()}, X, y, X, y, [4, 9], n_seeds=2)
     for seed in range(2):
-        four, nine = (run.selected_indices for run in curve.runs if run.seed == seed)
+        four, nine = (curve.selections["Max-Entropy", budget, seed] for budget in (4, 9))
         np.testing.assert_array_equal(four, RandomSampler(4, random_state=seed).fit_select(X))
         np.testing.assert_array_equal(nine[:4], four)
         assert len(nine) == 9

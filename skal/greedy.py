@@ -1,0 +1,23 @@
+"""What a greedy sampler is made of: an objective, and the optimisers that maximise any of them."""
+
+from skal._core.greedy import (
+    RBF,
+    Candidates,
+    FacilityLocation,
+    LazyGreedy,
+    Objective,
+    RowSimilarity,
+    Similarity,
+    plain_greedy,
+)
+
+__all__ = [
+    "RBF",
+    "Candidates",
+    "FacilityLocation",
+    "LazyGreedy",
+    "Objective",
+    "RowSimilarity",
+    "Similarity",
+    "plain_greedy",
+]

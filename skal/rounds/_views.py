@@ -1,0 +1,103 @@
+"""What can be read from a ledger."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skal.rounds._labels import labels_array
+from skal.rounds._records import Answer, Round, SetAside, Unread
+from skal.rounds._state import State
+
+__all__ = ["LedgerViews"]
+
+
+class LedgerViews:
+    """The reading half of `Ledger`, whose docstring says what each view holds."""
+
+    def __init__(self) -> None:
+        self._state = State()
+        self._mutex = threading.RLock()
+
+    @property
+    def n_samples(self) -> int | None:
+        return self._state.n_samples
+
+    @property
+    def fingerprint(self) -> str | None:
+        return self._state.fingerprint
+
+    @property
+    def labeled_indices(self) -> npt.NDArray[np.int64]:
+        with self._mutex:
+            return np.array([answer.row for answer in self._state.labeled()], dtype=np.int64)
+
+    @property
+    def labels(self) -> npt.NDArray[Any]:
+        with self._mutex:
+            return labels_array([answer.label for answer in self._state.labeled()])
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        with self._mutex:
+            return tuple(self._state.rounds)
+
+    @property
+    def pending(self) -> npt.NDArray[np.int64]:
+        with self._mutex:
+            return np.array(self._state.pending(), dtype=np.int64)
+
+    @property
+    def skipped(self) -> npt.NDArray[np.int64]:
+        with self._mutex:
+            return np.array(self._state.skipped(), dtype=np.int64)
+
+    @property
+    def history(self) -> tuple[Answer | SetAside, ...]:
+        with self._mutex:
+            return tuple(self._state.history)
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        with self._mutex:
+            return tuple(self._state.unread)
+
+    def current(self, row: int) -> Answer | SetAside | None:
+        """Return what stands for a row; None where nobody has answered.
+
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        Answer, SetAside or None
+        """
+        with self._mutex:
+            return self._state.current(int(row))
+
+    def y(self) -> npt.NDArray[Any]:
+        """Return a target for the whole pool: labels where they are known, None elsewhere.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), object
+
+        Raises
+        ------
+        ValueError
+            If nobody has said yet how many rows the pool has.
+        """
+        with self._mutex:
+            known = np.full(self._bound_n_samples(), None, dtype=object)
+            for answer in self._state.labeled():
+                known[answer.row] = answer.label
+            return known
+
+    def _bound_n_samples(self) -> int:
+        if self.n_samples is None:
+            raise ValueError("Say first which pool the ledger belongs to: Ledger(path, n_samples=...), or bind().")
+        return self.n_samples
