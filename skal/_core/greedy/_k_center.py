@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -93,8 +91,13 @@ class KCenter(Objective):
 
     def settle(self, row_idx: np.ndarray, rows: Tensor) -> np.ndarray:
         """Compute the gains of rows whose float32 vectors are at hand."""
-        for positions, first in _groups(self._n_settled[row_idx], self.centers.count):
-            self._settle(row_idx[positions], rows[positions], first)
+        stale = np.flatnonzero(self._n_settled[row_idx] < self.centers.count)
+        if len(stale):
+            first = int(self._n_settled[row_idx[stale]].min())
+            at_once = max(1, _SCORES_AT_ONCE // (self.centers.count - first))
+            for start in range(0, len(stale), at_once):
+                positions = stale[start : start + at_once]
+                self._settle(row_idx[positions], rows[positions], first)
         nearest: np.ndarray = self._nearest[row_idx]
         return nearest
 
@@ -112,8 +115,12 @@ class KCenter(Objective):
 
     def _settle(self, row_idx: np.ndarray, rows: Tensor, first_center: int) -> None:
         """Compare rows with every center from the first on that could be nearer than what is known."""
-        lower = self.bounds.lower_of_each(rows, self._half_norms_of(row_idx), *self.centers.since(first_center))
-        row_pos, center_pos = np.nonzero(lower.cpu().numpy() <= self._nearest[row_idx, None])
+        row_pos, center_pos = self.bounds.could_be_within(
+            torch.from_numpy(self._nearest[row_idx]).to(self.blocks.device),
+            rows,
+            self._half_norms_of(row_idx),
+            *self.centers.since(first_center),
+        )
         center_pos += first_center
         is_new = center_pos >= self._n_settled[row_idx[row_pos]]
         row_pos, center_pos = row_pos[is_new], center_pos[is_new]
@@ -195,17 +202,6 @@ def _lower_bounds(upper: np.ndarray, width: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         lower: np.ndarray = np.fmax(upper - width, 0.0)
     return lower
-
-
-def _groups(n_settled: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Positions of rows that are settled together, and the first center that any of them has not been compared with."""
-    for positions in (np.flatnonzero(n_settled == 0), np.flatnonzero((n_settled > 0) & (n_settled < count))):
-        if len(positions) == 0:
-            continue
-        first = int(n_settled[positions].min())
-        at_once = max(1, _SCORES_AT_ONCE // (count - first))
-        for start in range(0, len(positions), at_once):
-            yield positions[start : start + at_once], first
 
 
 def _largest(values: np.ndarray, n_wanted: int) -> np.ndarray:

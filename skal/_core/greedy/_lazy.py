@@ -13,8 +13,8 @@ from skal._core.greedy._objective import Candidates, Objective
 __all__ = ["LazyGreedy"]
 
 # Rows whose bounds are this near those of the candidates are renewed with them: they would be next.
-_RENEWED_SHARE = 0.92
-_ROWS_FOR_ONE_PICK = 32
+_RENEWED = 0.92
+_RENEWED_FOR_ONE_PICK = 0.99
 # The best of a few gains rules out most of the candidates behind them.
 _SETTLED_FIRST = 8
 
@@ -86,7 +86,7 @@ class LazyGreedy:
         """
         picks: list[int] = []
         while len(picks) < budget:
-            candidates, rival = self._choose_candidates(self._objective.n_candidates)
+            candidates, rival = self._choose_candidates(self._objective.n_candidates, _RENEWED)
             n_before = len(picks)
             while len(picks) < budget and (position := _winner(candidates, rival)) is not None:
                 picks.append(int(candidates.row_idx[position]))
@@ -97,19 +97,19 @@ class LazyGreedy:
 
     def largest_gain(self) -> float:
         """Say what the next pick would gain, without adding it; -inf where no row is left."""
+        n_rows = 1
         while self._n_left:
-            candidates, rival = self._choose_candidates(
-                min(_ROWS_FOR_ONE_PICK, self._objective.n_candidates), renewed_share=1.0
-            )
+            candidates, rival = self._choose_candidates(n_rows, _RENEWED_FOR_ONE_PICK)
             position = _winner(candidates, rival)
             if position is not None:
                 candidates.settle(np.array([position]))
             self._close(candidates, 0)
             if position is not None:
                 return float(candidates.upper[position])
+            n_rows = min(2 * n_rows, self._objective.n_candidates)
         return -np.inf
 
-    def _choose_candidates(self, n_rows: int, renewed_share: float = _RENEWED_SHARE) -> tuple[Candidates, _Rival]:
+    def _choose_candidates(self, n_rows: int, renewed_share: float) -> tuple[Candidates, _Rival]:
         """Make the rows of largest bounds candidates, ties to the lowest row."""
         n_wanted = min(n_rows, self._n_left)
         n_ranked = min(n_wanted + 1, self._n_left)

@@ -18,6 +18,7 @@ __all__ = ["Float32Bounds", "sq_dist_of_pairs"]
 
 _UNIT = 2.0**-24
 _SMALLEST_NORMAL = 2.0**-126
+_SAFE_SQ_DIST = 1e37  # rows farther apart may overflow float32 on the way
 _PAIR_ELEMENTS_AT_ONCE = 1 << 17
 _CENTERS_AT_ONCE = 4096
 
@@ -62,12 +63,16 @@ class Float32Bounds:
         inflated = center_half_norms[:, None] * (1 + self.share)
         return self.complete(torch.addmm(inflated, centers, rows.T, alpha=-1), half_norms)
 
-    def lower_of_each(self, rows: Tensor, half_norms: Tensor, centers: Tensor, center_half_norms: Tensor) -> Tensor:
-        """Bound the squared distance of every row to every center from below, shape (m, k)."""
-        deflated = center_half_norms * (1 - self.share)
-        score = torch.addmm(deflated, rows, centers.T, alpha=-1)
-        sq_dist = score.add_((half_norms * (1 - self.share))[:, None]).mul_(2.0).sub_(self.underflow)
-        return torch.where(torch.isfinite(sq_dist), sq_dist, -torch.inf)
+    def could_be_within(
+        self, sq_dist: Tensor, rows: Tensor, half_norms: Tensor, centers: Tensor, center_half_norms: Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the pairs of row and center that could be at most `sq_dist` (m,), float64, apart; two int64 ndarrays."""
+        limit = (0.5 * sq_dist - (1 - self.share) * half_norms.double() + self.underflow).to(rows.dtype)
+        limit = torch.where(sq_dist < _SAFE_SQ_DIST, limit, torch.inf)
+        score = torch.addmm(center_half_norms * (1 - self.share), rows, centers.T, alpha=-1)
+        # Not ">": the NaN of an overflow could be anything.
+        row_pos, center_pos = (~(score > limit[:, None])).nonzero(as_tuple=True)
+        return row_pos.cpu().numpy(), center_pos.cpu().numpy()
 
     def width(self, sq_norms: np.ndarray, center_sq_norms: np.ndarray | float) -> np.ndarray:
         """How far an upper bound may lie above the squared distance."""
