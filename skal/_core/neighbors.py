@@ -1,27 +1,35 @@
-"""Exact nearest neighbours by inner product, the same answer from every backend.
+"""Exact nearest neighbours by cosine similarity, the same answer from every backend.
 
-A backend proposes candidates in float32. One path then scores the candidates in float64 and ranks
-them by similarity, then lowest index; a proposal that rounding could have cut short is searched again.
+A backend proposes candidates in float32. They are then ranked by products that have no order of summation
+(`exact_products`), and equal ones by lowest index. Where rounding could have kept a neighbour from being proposed,
+or more rows tie than were, the query is compared with the whole base by the same products.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.exact_products import exact_products, split
+from skal._core.rows import unit_rows
 
-__all__ = ["require_faiss", "top_k"]
+__all__ = ["NeighborBase", "require_faiss", "top_k"]
 
-Propose = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+Neighbors = tuple[Tensor, Tensor]  # similarity (n, k) float64, indices (n, k) int64
+Propose = Callable[[Tensor, int], Neighbors]
 
 _FAISS_PAYS_FROM_ROWS = 8192  # benchmarks/bench_neighbors.py
 _SPARE_PROPOSALS = 8  # enough that rounding rarely leaves the k-th place open
 _ELEMENTS_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 27}
+_ROWS_AT_ONCE = {"cpu": 256, "cuda": 1 << 16}
+_ELEMENTS_IN_CACHE = {"cpu": 1 << 16, "cuda": 1 << 24}  # in float64
+_ROWS_FOR_ONE_CANDIDATE = 64  # of a matrix product, in the time that ranking one gathered row takes
 
 
 def require_faiss() -> ModuleType:
@@ -42,102 +50,182 @@ def require_faiss() -> ModuleType:
     return faiss
 
 
-def top_k(queries: Blocks, base: Tensor, k: int, *, backend: str = "auto") -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Find the `k` rows of `base` with the highest inner product, tile by tile of `queries`.
+@dataclass(frozen=True)
+class NeighborBase:
+    """Rows whose neighbours are sought, prepared once.
+
+    Float32 sees rows as differences from their mean, so that it spends its digits on what tells one row from
+    another: ``u·v = (u − mean)·(v − mean) + mean·(v − mean) + what no row of the base changes``. The second term is
+    a column of its own, which each query multiplies by one.
+    """
+
+    units: Tensor  # (m, d) float64: unit rows, or zero rows
+    mean: Tensor  # (d,) float64
+    scored: Tensor  # (m, d + 1) float32: the differences and their column
+    longest: float  # norm of a difference
+    largest_offset: float  # absolute, in the column
+
+    @classmethod
+    def of(cls, units: Tensor) -> NeighborBase:
+        mean = units.mean(dim=0)
+        scored = units.new_empty((len(units), units.shape[1] + 1), dtype=torch.float32)
+        longest = largest_offset = 0.0
+        for rows, scored_rows in zip(units.split(256), scored.split(256), strict=True):
+            centered = rows - mean
+            offsets = centered @ mean
+            scored_rows[:, :-1] = centered
+            scored_rows[:, -1] = offsets
+            longest = max(longest, float(torch.linalg.vector_norm(centered, dim=1).max()))
+            largest_offset = max(largest_offset, float(offsets.abs().max()))
+        return cls(units, mean, scored, longest, largest_offset)
+
+    def to(self, device: torch.device) -> NeighborBase:
+        return replace(self, units=self.units.to(device), mean=self.mean.to(device), scored=self.scored.to(device))
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def queries(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit rows (n, d) as float32 scores them, and how close two scores may be for their order to be unsure."""
+        centered = units - self.mean
+        queries = units.new_empty((len(units), units.shape[1] + 1), dtype=torch.float32)
+        queries[:, :-1] = centered
+        queries[:, -1] = 1
+        lengths = torch.linalg.vector_norm(centered, dim=1) * self.longest + self.largest_offset
+        bound = (units.shape[1] + 4) * 2.0**-24 * lengths + units.shape[1] * torch.finfo(torch.float32).tiny
+        return queries, (2.0 * bound).float()
+
+
+def top_k(
+    queries: Blocks, base: NeighborBase, k: int, *, backend: str = "auto", with_similarity: bool = True
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Find the `k` rows of `base` with the highest cosine similarity, tile by tile of `queries`.
 
     Parameters
     ----------
-    queries : Blocks of shape (n, d)
-    base : float32 Tensor of shape (m, d), on the pool's device
-        Rows of norm at most 1, as the queries' rows are: the rounding bound rests on it.
+    queries : Blocks of shape (n, d), float64
+        Rows of any length; a zero row has similarity 0 to every row.
+    base : NeighborBase of m rows, on the device of the queries
     k : int
         At most m.
     backend : {"auto", "torch", "faiss"}
         Who proposes. "auto" takes FAISS on the CPU where it is installed and `base` is large.
+    with_similarity : bool
+        Without it, `similarity` may hold anything, in less time.
 
     Yields
     ------
     rows : slice
     similarity : float64 Tensor of shape (len(rows), k)
-        Descending.
+        Descending; within about 1e-14 of that in real numbers.
     indices : int64 Tensor of shape (len(rows), k)
         Equal similarities are in ascending order of index.
 
     Notes
     -----
-    2·n·m·d operations; memory for one block of queries × base, or of k per query with FAISS.
+    2·n·m·d operations in float32, and three times as many in float64 for the queries whose neighbours float32
+    cannot tell from others. Memory for one block of queries × base, or of k per query with FAISS.
     """
     if backend == "auto":
         use_faiss = (
-            base.device.type == "cpu"
+            base.units.device.type == "cpu"
             and len(base) >= _FAISS_PAYS_FROM_ROWS
             and importlib.util.find_spec("faiss") is not None
         )
         backend = "faiss" if use_faiss else "torch"
-    propose = _faiss_proposer(base) if backend == "faiss" else _torch_proposer(base)
-    rows_at_once = queries.tile_rows if backend == "faiss" else max(1, _ELEMENTS_AT_ONCE[base.device.type] // len(base))
+    search = _Search(
+        base, k, with_similarity, (_faiss_proposer if backend == "faiss" else _torch_proposer)(base.scored)
+    )
+    device = base.units.device.type
+    fitting = max(1, min(_ROWS_AT_ONCE[device], _ELEMENTS_AT_ONCE[device] // len(base)))
+    rows_at_once = queries.tile_rows if backend == "faiss" else fitting
     for tile in queries.tiles():
-        for first in range(0, len(tile.rows), rows_at_once):
-            query_rows = tile.rows[first : first + rows_at_once]
-            where = slice(tile.start + first, tile.start + first + len(query_rows))
-            yield where, *_certain_top_k(query_rows, base, k, propose)
+        start = tile.start
+        for rows in tile.rows.split(rows_at_once):
+            yield slice(start, start + len(rows)), *search.neighbors(unit_rows(rows))
+            start += len(rows)
 
 
-def _certain_top_k(query_rows: Tensor, base: Tensor, k: int, propose: Propose) -> tuple[Tensor, Tensor]:
-    similarity = torch.empty((len(query_rows), k), dtype=torch.float64, device=base.device)
-    indices = torch.empty((len(query_rows), k), dtype=torch.int64, device=base.device)
-    n_proposed = min(k + _SPARE_PROPOSALS, len(base))
-    searched = torch.arange(len(query_rows), device=base.device)
-    while len(searched):
-        undecided = []
-        for rows in searched.split(max(1, _ELEMENTS_AT_ONCE[base.device.type] // n_proposed)):
-            similarity[rows], indices[rows], is_certain = _propose_and_rank(
-                query_rows[rows], base, k, n_proposed, propose
-            )
-            undecided.append(rows[~is_certain])
-        searched = torch.cat(undecided)
-        n_proposed = min(4 * n_proposed, len(base))
-    return similarity, indices
+class _Search:
+    """`k` neighbours in a base."""
+
+    def __init__(self, base: NeighborBase, k: int, with_similarity: bool, propose: Propose) -> None:
+        self.base = base
+        self.k = k
+        self.with_similarity = with_similarity
+        self.propose = propose
+        n_spare = _SPARE_PROPOSALS if len(base) > _ROWS_FOR_ONE_CANDIDATE * (k + _SPARE_PROPOSALS) else 1
+        self.n_proposed = k + n_spare
+
+    def neighbors(self, units: Tensor) -> Neighbors:
+        """Neighbours of the unit rows (n, d)."""
+        if len(self.base) <= max(_ROWS_FOR_ONE_CANDIDATE * self.k, self.n_proposed):
+            return self._among_all(units)
+        first = torch.arange(self.k, device=units.device)  # the answer to a zero row, which all rows are equally near
+        found = units.new_zeros((len(units), self.k)), first.repeat(len(units), 1)
+        is_open = self._among_proposals(units, found) & units.any(dim=1)
+        for part, of_all in zip(found, self._among_all(units[is_open]), strict=True):
+            part[is_open] = of_all
+        return found
+
+    def _among_proposals(self, units: Tensor, found: Neighbors) -> Tensor:
+        """Rank what is proposed, into `found`; return the mask of the queries that others could be nearer to."""
+        queries, margin = self.base.queries(units)
+        scores, proposed = self.propose(queries, self.n_proposed)
+        n_contenders = (scores + margin[:, None] >= scores[:, self.k - 1 : self.k]).sum(dim=1)
+        is_clear = n_contenders == self.k
+        is_open = n_contenders == self.n_proposed
+        if self.k == 1 and not self.with_similarity:
+            found[1][is_clear] = proposed[is_clear, :1]
+            is_clear = torch.zeros_like(is_clear)
+        for group, n_ranked in ((is_clear, self.k), ((n_contenders > self.k) & ~is_open, self.n_proposed)):
+            candidates = proposed[group, :n_ranked].sort(dim=1).values
+            for part, ranked in zip(found, self._ranked(units[group], candidates), strict=True):
+                part[group] = ranked
+        return is_open
+
+    def _ranked(self, units: Tensor, candidates: Tensor) -> Neighbors:
+        """Order candidates (n, c), ascending, of the unit rows (n, d); keep `k`."""
+        similarity = units.new_empty(candidates.shape)
+        at_once = max(1, _ELEMENTS_IN_CACHE[units.device.type] // (candidates.shape[1] * units.shape[1]))
+        for first in range(0, len(units), at_once):
+            part = slice(first, first + at_once)
+            rows, others = units[part][:, None], self.base.units[candidates[part]]
+            similarity[part] = exact_products(split(rows), split(others))[:, 0]
+        return _first(similarity, candidates, self.k)
+
+    def _among_all(self, units: Tensor) -> Neighbors:
+        """Compare the unit rows (n, d) with every row of the base."""
+        similarity = units.new_empty((len(units), len(self.base)))
+        if len(units):
+            queries = split(units)
+            at_once = max(1, _ELEMENTS_AT_ONCE[units.device.type] // units.shape[1])
+            for first in range(0, len(self.base), at_once):
+                part = slice(first, first + at_once)
+                similarity[:, part] = exact_products(queries, split(self.base.units[part]))
+        return _first(*_highest(similarity, self.k), self.k)
 
 
-def _propose_and_rank(
-    query_rows: Tensor, base: Tensor, k: int, n_proposed: int, propose: Propose
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Rank what is proposed, and say for which queries no row left out could be among the first `k`."""
-    similarity = torch.empty((len(query_rows), k), dtype=torch.float64, device=base.device)
-    indices = torch.empty((len(query_rows), k), dtype=torch.int64, device=base.device)
-    proposed_similarity, proposed = propose(query_rows, n_proposed)
-    margin = 2 * _rounding_bound(base.shape[1])
-    n_contenders = (proposed_similarity + margin >= proposed_similarity[:, k - 1 : k]).sum(dim=1)
-    is_certain = (n_contenders < n_proposed) | (n_proposed == len(base))
-    is_clear = n_contenders == k
-    for group, n_ranked in ((is_clear, k), (~is_clear, n_proposed)):
-        similarity[group], indices[group] = _rank(query_rows[group], base, proposed[group, :n_ranked], k)
-    return similarity, indices, is_certain
+def _highest(similarity: Tensor, k: int) -> Neighbors:
+    """The `k` highest of each row, of equal ones those of lowest index, in ascending order of index."""
+    kth = similarity.topk(k, dim=1).values[:, -1:]
+    is_above, is_tied = similarity > kth, similarity == kth
+    n_wanted = k - is_above.sum(dim=1, keepdim=True)
+    is_chosen = is_above | (is_tied & (is_tied.cumsum(dim=1, dtype=torch.int32) <= n_wanted))
+    indices = is_chosen.nonzero()[:, 1].view(len(similarity), k)
+    return similarity.gather(1, indices), indices
 
 
-def _rounding_bound(n_features: int) -> float:
-    """How far a float32 inner product of two rows of norm ≤ 1 can be from the truth."""
-    return (n_features + 2) * 2.0**-24
-
-
-def _rank(query_rows: Tensor, base: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Order candidates (m, c) of each query by float64 similarity, then lowest index; keep `k`."""
-    candidates = candidates.sort(dim=1).values
-    similarity = torch.empty(candidates.shape, dtype=torch.float64, device=base.device)
-    rows_at_once = max(1, _ELEMENTS_AT_ONCE[base.device.type] // (candidates.shape[1] * base.shape[1]))
-    for first in range(0, len(query_rows), rows_at_once):
-        part = slice(first, first + rows_at_once)
-        products = base[candidates[part]].double() * query_rows[part].double()[:, None, :]
-        similarity[part] = products.sum(dim=2)
+def _first(similarity: Tensor, candidates: Tensor, k: int) -> Neighbors:
+    """Order candidates (n, c), ascending, by similarity, then index; keep `k`."""
     similarity, order = similarity.sort(dim=1, descending=True, stable=True)
     return similarity[:, :k], candidates.gather(1, order[:, :k])
 
 
 def _torch_proposer(base: Tensor) -> Propose:
-    def propose(query_rows: Tensor, n_proposed: int) -> tuple[Tensor, Tensor]:
-        similarity, indices = torch.topk(query_rows @ base.T, n_proposed, dim=1)
-        return similarity, indices
+    def propose(queries: Tensor, n_proposed: int) -> Neighbors:
+        scores, indices = torch.topk(queries @ base.T, n_proposed, dim=1)
+        return scores, indices
 
     return propose
 
@@ -149,8 +237,8 @@ def _faiss_proposer(base: Tensor) -> Propose:
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), base.device.index or 0, index)
     index.add(base.cpu().numpy())
 
-    def propose(query_rows: Tensor, n_proposed: int) -> tuple[Tensor, Tensor]:
-        similarity, indices = index.search(query_rows.cpu().numpy(), n_proposed)
-        return torch.from_numpy(similarity).to(base.device), torch.from_numpy(indices).to(base.device)
+    def propose(queries: Tensor, n_proposed: int) -> Neighbors:
+        scores, indices = index.search(queries.cpu().numpy(), n_proposed)
+        return torch.from_numpy(scores).to(base.device), torch.from_numpy(indices).to(base.device)
 
     return propose

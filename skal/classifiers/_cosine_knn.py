@@ -8,20 +8,23 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
-from skal._core.device import full_float32, resolve_device
-from skal._core.neighbors import require_faiss, top_k
+from skal._core.device import ordinary_torch, resolve_device
+from skal._core.neighbors import NeighborBase, require_faiss, top_k
+from skal._core.rows import unit_rows
 from skal._validation import DEVICE, Integral, Interval, StrOptions, check_pool, fit_context
 from skal.classifiers._labels import encode_labels
 
 __all__ = ["CosineKNNClassifier"]
 
+_VOTES_AT_ONCE = 1 << 20
+
 
 class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
     """Vote of the labelled rows with the highest cosine similarity.
 
-    Exact, and the same answer from every backend: a backend proposes candidates, one path ranks them
-    in float64 by similarity, then lowest row. A tie between classes goes to the one with the nearest
-    member.
+    Exact, and the same answer from every backend and for any number of threads: a backend proposes
+    candidates, one path ranks them in float64 by similarity, then lowest row. A tie between classes
+    goes to the one with the nearest member.
 
     Parameters
     ----------
@@ -53,9 +56,11 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Fitting keeps a float32 copy of the labelled rows, L2-normalised; a zero row stays zero.
-    Prediction takes ``2·n·m·d`` operations for n queries and m labelled rows, and reads the queries
-    in tiles.
+    Fitting keeps two copies of the labelled rows, L2-normalised, in float64 and float32; a zero row
+    stays zero. Prediction takes ``2·n·m·d`` operations in float32 for n queries and m labelled rows,
+    and at most four times as many in float64 for queries whose neighbours float32 cannot tell from
+    others, because rows are copies or nearly so. It reads the queries in tiles; memory is that of the
+    neighbours, n × `n_neighbors`, and in `predict_proba` n × n_classes.
 
     References
     ----------
@@ -86,6 +91,7 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
 
     @fit_context(prefer_skip_nested_validation=True)
+    @ordinary_torch()
     def fit(self, X, y):
         """Keep the labelled rows.
 
@@ -114,10 +120,11 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
             require_faiss()
         self.n_samples_fit_ = X.shape[0]
         self._check_n_neighbors(self.n_neighbors)
-        pool = Blocks(X, resolve_device(self.device), normalize=True)
-        self._unit_rows = torch.cat([tile.rows for tile in pool.tiles()]).cpu().numpy()
+        rows = Blocks(X, resolve_device(self.device), dtype=torch.float64)
+        self._base = NeighborBase.of(torch.cat([unit_rows(tile.rows) for tile in rows.tiles()])).to("cpu")
         return self
 
+    @ordinary_torch()
     def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
         """Find the nearest labelled rows.
 
@@ -142,10 +149,10 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"n_neighbors must be an int of at least 1; found {k!r}.")
         if X is not None:
             self._check_n_neighbors(k)
-            similarity, indices = self._search(check_pool(self, X, reset=False), k)
+            similarity, indices = self._search(check_pool(self, X, reset=False), k, return_distance)
         else:
             self._check_n_neighbors(k + 1)
-            similarity, indices = _drop_self(*self._search(self._unit_rows, k + 1))
+            similarity, indices = _drop_self(*self._search(self._base.units.numpy(), k + 1, return_distance))
         return (np.maximum(1.0 - similarity, 0.0), indices) if return_distance else indices
 
     def predict_proba(self, X):
@@ -158,8 +165,16 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes)
+            Where classes tie for the most votes, the share of the one that `predict` returns is the
+            next larger float, so that the argmax is that class.
         """
-        return self._votes(self.kneighbors(X, return_distance=False)) / self.n_neighbors
+        neighbor_targets = self._targets[self.kneighbors(X, return_distance=False)]
+        votes = _count_votes(neighbor_targets, len(self.classes_))
+        shares = votes / self.n_neighbors
+        winners = _nearest_of_most_votes(votes, neighbor_targets)
+        is_tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
+        shares[is_tied, winners[is_tied]] = np.nextafter(shares[is_tied, winners[is_tied]], 1)
+        return shares
 
     def predict(self, X):
         """Return the class with the most votes, of those that tie the one with the nearest member.
@@ -172,13 +187,16 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
-        neighbors = self.kneighbors(X, return_distance=False)
-        neighbor_targets = self._targets[neighbors]
+        neighbor_targets = self._targets[self.kneighbors(X, return_distance=False)]
         if self.n_neighbors == 1:
             return self.classes_[neighbor_targets[:, 0]]
-        votes_of_neighbor = np.take_along_axis(self._votes(neighbors), neighbor_targets, axis=1)
-        nearest_winner = votes_of_neighbor.argmax(axis=1)
-        return self.classes_[np.take_along_axis(neighbor_targets, nearest_winner[:, None], axis=1)[:, 0]]
+        winners = np.empty(len(neighbor_targets), dtype=np.int64)
+        rows_at_once = max(1, _VOTES_AT_ONCE // len(self.classes_))
+        for first in range(0, len(winners), rows_at_once):
+            part = slice(first, first + rows_at_once)
+            votes = _count_votes(neighbor_targets[part], len(self.classes_))
+            winners[part] = _nearest_of_most_votes(votes, neighbor_targets[part])
+        return self.classes_[winners]
 
     def _check_n_neighbors(self, n_needed):
         if n_needed > self.n_samples_fit_:
@@ -187,23 +205,30 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
                 f"n_samples_fit = {self.n_samples_fit_} labelled rows; label more rows or lower n_neighbors."
             )
 
-    def _search(self, X, k):
+    def _search(self, X, k, with_similarity):
         device = resolve_device(self.device)
-        queries = Blocks(X, device, normalize=True)
+        queries = Blocks(X, device, dtype=torch.float64)
         similarity = np.empty((queries.n_rows, k), dtype=np.float64)
         indices = np.empty((queries.n_rows, k), dtype=np.int64)
-        base = torch.from_numpy(self._unit_rows).to(device)
-        with full_float32():
-            for where, tile_similarity, tile_indices in top_k(queries, base, k, backend=self.algorithm):
-                similarity[where] = tile_similarity.cpu().numpy()
-                indices[where] = tile_indices.cpu().numpy()
+        found = top_k(queries, self._base.to(device), k, backend=self.algorithm, with_similarity=with_similarity)
+        for where, tile_similarity, tile_indices in found:
+            similarity[where] = tile_similarity.cpu().numpy()
+            indices[where] = tile_indices.cpu().numpy()
         return similarity, indices
 
-    def _votes(self, neighbors):
-        neighbor_targets = self._targets[neighbors]
-        votes = np.zeros((len(neighbors), len(self.classes_)), dtype=np.int64)
-        np.add.at(votes, (np.arange(len(neighbors))[:, None], neighbor_targets), 1)
-        return votes
+
+def _count_votes(neighbor_targets, n_classes):
+    """Votes for each class, shape (n, n_classes), of neighbours' targets (n, k)."""
+    n_rows = len(neighbor_targets)
+    places = neighbor_targets + n_classes * np.arange(n_rows)[:, None]
+    return np.bincount(places.ravel(), minlength=n_rows * n_classes).reshape(n_rows, n_classes)
+
+
+def _nearest_of_most_votes(votes, neighbor_targets):
+    """Targets with the most votes, of those that tie the one whose neighbour comes first, shape (n,)."""
+    votes_of_neighbor = np.take_along_axis(votes, neighbor_targets, axis=1)
+    nearest_winner = votes_of_neighbor.argmax(axis=1)
+    return np.take_along_axis(neighbor_targets, nearest_winner[:, None], axis=1)[:, 0]
 
 
 def _drop_self(similarity, indices):

@@ -1,13 +1,18 @@
 """Exact neighbours, the same from every backend."""
 
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from skal._core import neighbors
 from skal._core.blocks import Blocks
-from skal._core.neighbors import top_k
+from skal._core.exact_products import exact_products
+from skal._core.neighbors import NeighborBase, top_k
 
 CPU = torch.device("cpu")
 
@@ -19,11 +24,12 @@ def brute_force(queries, base, k):
 
 
 def unit(X):
-    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
 def search(queries, base, k, backend):
-    parts = list(top_k(Blocks(queries, CPU), torch.from_numpy(base), k, backend=backend))
+    prepared = NeighborBase.of(torch.from_numpy(base).double())
+    parts = list(top_k(Blocks(queries, CPU, dtype=torch.float64), prepared, k, backend=backend))
     return torch.cat([p[1] for p in parts]).numpy(), torch.cat([p[2] for p in parts]).numpy()
 
 
@@ -57,9 +63,70 @@ def test_backends_agree_where_rounding_alone_decides(rng):
         np.testing.assert_array_equal(left[0], right[0])
 
 
-def test_zero_queries_take_the_lowest_rows(rng):
-    _, indices = search(np.zeros((3, 9), dtype=np.float32), unit(rng.normal(size=(50, 9))), 2, "torch")
-    np.testing.assert_array_equal(indices, [[0, 1]] * 3)
+@given(
+    kinds=st.lists(st.sampled_from(["normal", "integers", "zeros", "copies", "cone"]), min_size=1, max_size=4),
+    d=st.sampled_from([1, 2, 9, 70]),
+    k=st.integers(1, 12),
+    backend=st.sampled_from(["torch", "faiss"]),
+    rows_for_one_candidate=st.sampled_from([0, 3, 64]),
+    seed=st.integers(0, 2**16),
+)
+def test_any_base_and_queries_against_brute_force(kinds, d, k, backend, rows_for_one_candidate, seed):
+    rng = np.random.default_rng(seed)
+    base = np.concatenate([unit_or_zero(make_rows(kind, 30, d, rng)) for kind in kinds])
+    queries = np.concatenate([unit_or_zero(make_rows(kind, 5, d, rng)) for kind in kinds] + [base[::7]])
+    with mock.patch.object(neighbors, "_ROWS_FOR_ONE_CANDIDATE", rows_for_one_candidate):
+        similarity, indices = search(queries, base, k, backend)
+    expected_similarity, expected = brute_force(queries, base, k)
+    np.testing.assert_allclose(similarity, expected_similarity, rtol=0, atol=2e-14)
+    differs = indices != expected  # rounding alone may tell apart what numpy's order of summation ties, or the reverse
+    found = (queries[:, None] * base[indices]).sum(axis=2)
+    np.testing.assert_allclose(found[differs], expected_similarity[differs], rtol=0, atol=2e-14)
+    for row, row_similarity in zip(indices, similarity, strict=True):
+        assert len(set(row)) == k
+        in_order = np.lexsort((row, -row_similarity))
+        np.testing.assert_array_equal(in_order, np.arange(k))
+        for neighbor in row:  # of copies, the first ones
+            copies = np.flatnonzero((base == base[neighbor]).all(axis=1))
+            assert set(copies[copies < neighbor]) <= set(row)
+
+
+def make_rows(kind, n, d, rng):
+    if kind == "integers":
+        return rng.integers(-2, 3, size=(n, d)).astype(float)
+    rows = rng.normal(size=(n, d))
+    if kind == "zeros":
+        rows[rng.random(n) < 0.5] = 0
+    elif kind == "copies":
+        rows = rows[rng.integers(3, size=n)]
+    elif kind == "cone":
+        rows = 1 + 1e-5 * rows
+    return rows
+
+
+def unit_or_zero(X):
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    return X / np.where(norms > 0, norms, 1)
+
+
+@pytest.mark.parametrize("backend", ["torch", "faiss"])
+@pytest.mark.parametrize("kind", ["zero queries", "copies"])
+def test_ties_take_bounded_work(kind, backend, monkeypatch, rng):
+    n_products = []
+
+    def counted(rows, others):
+        products = exact_products(rows, others)
+        n_products.append(products.numel())
+        return products
+
+    monkeypatch.setattr(neighbors, "exact_products", counted)
+    base = unit(rng.normal(size=(5000, 9)))[rng.integers(5, size=5000) if kind == "copies" else slice(None)]
+    queries = unit(rng.normal(size=(40, 9)))
+    if kind == "zero queries":
+        queries[:] = 0
+    _, indices = search(queries, base, 2, backend)
+    assert sum(n_products) <= (0 if kind == "zero queries" else 40 * 5000)
+    np.testing.assert_array_equal(indices, brute_force(queries, base, 2)[1])
 
 
 def test_faiss_asked_for_by_name_and_missing(monkeypatch, rng):
@@ -72,5 +139,6 @@ def test_faiss_asked_for_by_name_and_missing(monkeypatch, rng):
 def test_the_same_neighbours_on_a_gpu(rng):
     queries, base = unit(rng.normal(size=(300, 64))), unit(rng.normal(size=(900, 64)))
     cuda = torch.device("cuda")
-    parts = list(top_k(Blocks(queries, cuda), torch.from_numpy(base).to(cuda), 5, backend="torch"))
+    prepared = NeighborBase.of(torch.from_numpy(base)).to(cuda)
+    parts = list(top_k(Blocks(queries, cuda, dtype=torch.float64), prepared, 5, backend="torch"))
     np.testing.assert_array_equal(torch.cat([p[2] for p in parts]).cpu(), brute_force(queries, base, 5)[1])

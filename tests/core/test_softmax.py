@@ -133,18 +133,14 @@ def test_the_number_of_threads_does_not_matter(d, class_counts, n_threads, rng):
             assert_same_bits(layer, expected)
 
 
-def test_only_a_large_step_of_one_run_is_shared_among_threads(n_threads, monkeypatch, rng):
+@pytest.mark.parametrize(("n_multiplications", "expected"), [(2**24, 1), (1, 3)])
+def test_only_a_large_step_of_one_run_is_shared_among_threads(n_multiplications, expected, n_threads, monkeypatch, rng):
     n_threads(3)
-    problem = make_problem(rng)
-    for n_multiplications, expected in ((2**24, 1), (1, 3)):
-        monkeypatch.setattr(softmax, "_MULTIPLICATIONS_THAT_NEED_THREADS", n_multiplications)
-        used = []
-        train_softmax(
-            [problem],
-            AdamSchedule(0.01, (), 0.1, 1, 8),
-            on_epoch=lambda *_, used=used: used.append(torch.get_num_threads()),
-        )
-        assert used == [expected]
+    monkeypatch.setattr(softmax, "_MULTIPLICATIONS_THAT_NEED_THREADS", n_multiplications)
+    used = []
+    schedule = AdamSchedule(0.01, (), 0.1, 1, 8)
+    train_softmax([make_problem(rng)], schedule, on_epoch=lambda *_: used.append(torch.get_num_threads()))
+    assert used == [expected]
 
 
 def test_every_epoch_reports_the_loss_of_each_run(rng):
