@@ -11,6 +11,8 @@ from skal._core.blocks import Block, Blocks
 
 __all__ = ["Moments", "pool_moments"]
 
+_PIECE_ROWS = {"cpu": 128, "cuda": 65536}
+
 
 class Moments(NamedTuple):
     """Number, mean and summed squared deviation of some rows; float64."""
@@ -35,7 +37,9 @@ def block_moments(block: Block, per_row: tuple[Tensor, ...], shared: None) -> Mo
     found = Moments(0, zero, zero.clone())
     for tile in block.tiles():
         mean = tile.rows.mean(dim=0, dtype=torch.float64)
-        spread = (tile.rows - mean.to(tile.rows.dtype)).square().sum(dim=0, dtype=torch.float64)
+        # Float32 cannot square 1e25 or 1e-25. Converted piece by piece, so that it stays in cache.
+        pieces = (tile.rows - mean.to(tile.rows.dtype)).split(_PIECE_ROWS[block.device.type])
+        spread = sum((piece.double().square_().sum(dim=0) for piece in pieces), torch.zeros_like(mean))
         found = merge_moments(found, Moments(len(tile.rows), mean, spread))
     return found
 

@@ -168,7 +168,8 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
             Where classes tie for the most votes, the share of the one that `predict` returns is the
             next larger float, so that the argmax is that class.
         """
-        neighbor_targets = self._targets[self.kneighbors(X, return_distance=False)]
+        neighbors = self.kneighbors(X, return_distance=False)
+        neighbor_targets = self._targets[neighbors]
         votes = _count_votes(neighbor_targets, len(self.classes_))
         shares = votes / self.n_neighbors
         winners = _nearest_of_most_votes(votes, neighbor_targets)
@@ -187,7 +188,8 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
-        neighbor_targets = self._targets[self.kneighbors(X, return_distance=False)]
+        neighbors = self.kneighbors(X, return_distance=False)
+        neighbor_targets = self._targets[neighbors]
         if self.n_neighbors == 1:
             return self.classes_[neighbor_targets[:, 0]]
         winners = np.empty(len(neighbor_targets), dtype=np.int64)

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
-from skal._core.device import full_float32, resolve_device
+from skal._core.device import ordinary_torch, resolve_device
+from skal._core.linear import linear_logits
 from skal._core.softmax import AdamSchedule, SoftmaxProblem
 from skal._validation import (
     DEVICE,
@@ -26,7 +27,8 @@ from skal._validation import (
     local_generator,
 )
 from skal.classifiers._labels import encode_labels
-from skal.classifiers._probe_training import PoolStatistics, PreparedFit, Scaler, check_milestones, finish_fits
+from skal.classifiers._probe_training import PreparedFit, check_milestones, finish_fits
+from skal.classifiers._scaling import PoolStatistics, Scaler, check_scale, warn_of_untrainable
 
 __all__ = ["LinearProbe"]
 
@@ -150,6 +152,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @ordinary_torch()
     def fit(self, X, y, sample_weight=None, *, X_pool=None):
         """Train on the labelled rows.
 
@@ -175,11 +178,11 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If a row holds NaN or infinity (the first is named), a label is missing or not in
             `classes`, or the lengths differ.
         """
-        with full_float32():
-            finish_fits([self._prepare_fit(X, y, sample_weight, PoolStatistics(X_pool))])
+        finish_fits([self._prepare_fit(X, y, sample_weight, PoolStatistics(X_pool))])
         return self
 
     @staticmethod
+    @ordinary_torch()
     def fit_many(probes, labeled_sets, *, X_pool=None):
         """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
 
@@ -230,10 +233,10 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if len({id(probe) for probe in probes}) < len(probes):
             raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
         pool = PoolStatistics(X_pool)
-        with full_float32():
-            finish_fits(probe._prepare_fit(X, y, None, pool) for probe, (X, y) in _equally_many(probes, labeled_sets))
+        finish_fits(probe._prepare_fit(X, y, None, pool) for probe, (X, y) in _equally_many(probes, labeled_sets))
         return probes
 
+    @ordinary_torch()
     def decision_function(self, X):
         """Return the logits.
 
@@ -249,6 +252,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         logits = np.concatenate(list(self._logits(X)))
         return logits[:, 0] if len(self.classes_) <= 2 else logits
 
+    @ordinary_torch()
     def predict_proba(self, X):
         """Return class probabilities.
 
@@ -262,6 +266,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
 
+    @ordinary_torch()
     def predict(self, X):
         """Return the most probable class of each row.
 
@@ -303,14 +308,13 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return PreparedFit(self, problem, seen, scaler)
 
     def _fit_scaler(self, rows, row_weights, pool):
-        n_features = rows.shape[1]
+        if self.scaling is None:
+            warn_of_untrainable(rows)
         if self.scaling != "standardize":
-            return Scaler(torch.zeros(n_features), torch.ones(n_features)).to(rows)
+            return Scaler.identity(rows)
+        check_scale(rows)
         if pool.X is None:
-            shares = (row_weights / row_weights.sum())[:, None]
-            mean = (rows.double() * shares).sum(dim=0)
-            variance = ((rows.double() - mean).square() * shares).sum(dim=0)
-            return Scaler.from_moments(mean, variance, len(rows), rows.dtype)
+            return Scaler.of_rows(rows, row_weights)
         return pool.scaler(check_pool(self, pool.X, reset=False), self.device_, rows.dtype)
 
     def _schedule(self):
@@ -335,9 +339,8 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         device = resolve_device(self.device)
         coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
         pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
-        with full_float32():
-            for tile in pool.tiles():
-                yield torch.addmm(intercept, tile.rows, coef.T).cpu().numpy()
+        for tile in pool.tiles():
+            yield linear_logits(tile.rows, coef, intercept).cpu().numpy()
 
     def _probabilities(self, logits):
         if len(self.classes_) == 1:

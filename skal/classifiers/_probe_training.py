@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from skal._core.blocks import Blocks
-from skal._core.moments import pool_moments
 from skal._core.softmax import SoftmaxProblem, stack_bytes, train_softmax
 from skal._validation import Progress, callback_scope, working_memory_bytes
+from skal.classifiers._scaling import Scaler
 
-__all__ = ["PoolStatistics", "PreparedFit", "Scaler", "check_milestones", "finish_fits"]
+__all__ = ["PreparedFit", "check_milestones", "finish_fits"]
 
 
 def check_milestones(milestones):
@@ -102,41 +101,3 @@ class PreparedFit:
     def _blank_layer(self):
         rows, n_classes = self.problem.X, len(self.probe.classes_)
         return rows.new_zeros((rows.shape[1], n_classes)), rows.new_full((n_classes,), -torch.inf)
-
-
-@dataclass(frozen=True)
-class PoolStatistics:
-    """The pool whose statistics standardise the rows, read once for each device and dtype."""
-
-    X: object
-    scalers: dict = field(default_factory=dict)
-
-    def scaler(self, checked_X, device, dtype):
-        if (device, dtype) not in self.scalers:
-            pool = Blocks(checked_X, device, dtype=dtype)
-            self.scalers[device, dtype] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
-        return self.scalers[device, dtype]
-
-
-@dataclass(frozen=True)
-class Scaler:
-    mean: torch.Tensor  # (d,)
-    deviation: torch.Tensor  # (d,), 1 where the feature is constant
-
-    @classmethod
-    def from_moments(cls, mean, variance, n_rows, dtype):
-        rounding = (n_rows * mean * torch.finfo(torch.float64).eps) ** 2 + (mean * torch.finfo(dtype).eps) ** 2
-        is_constant = variance <= rounding + n_rows * torch.finfo(torch.float64).eps * variance
-        return cls(mean, torch.where(is_constant, 1.0, variance.sqrt()))
-
-    def to(self, like):
-        return Scaler(self.mean.to(like.device, torch.float64), self.deviation.to(like.device, torch.float64))
-
-    def apply(self, rows):
-        return ((rows.double() - self.mean) / self.deviation).to(rows.dtype)
-
-    def fold_into(self, weight, bias):
-        """Move the scaling from the rows (n, d) into the layer: ``coef`` (n_classes, d) and ``intercept``."""
-        coef = (weight.double() / self.deviation[:, None]).T
-        intercept = bias.double() - coef @ self.mean
-        return coef.to(weight.dtype).cpu().numpy(), intercept.to(weight.dtype).cpu().numpy()

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from skal._core.moments import pool_moments
-from skal.classifiers import LinearProbe, _probe_training
+from skal.classifiers import LinearProbe, _scaling
 
 
 def test_coefficients_act_on_the_features_as_given(blobs):
@@ -78,6 +78,37 @@ def test_standardisation_takes_its_statistics_from_the_pool(rng):
         alone.decision_function(X), by_hand.decision_function(StandardScaler().fit_transform(X)), atol=1e-6
     )
     assert not np.allclose(alone.decision_function(X), with_pool.decision_function(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("with_pool", [False, True])
+@pytest.mark.parametrize(
+    ("exponent", "dtype"), [(e, np.float32) for e in (-40, -25, 12, 25, 36)] + [(-100, float), (100, float)]
+)
+def test_the_scale_of_the_features_does_not_matter(exponent, dtype, with_pool, digits):
+    X, X_test, y, _ = digits  # some pixels are constant
+    given = [(rows.astype(np.float64) * 10.0**exponent).astype(dtype) for rows in (X - 8, X_test - 8)]
+    ordinary = [rows.astype(dtype) - 8 for rows in (X, X_test)]
+    accuracies = []
+    for pool, test in (ordinary, given):
+        probe = LinearProbe(random_state=0).fit(pool[:100], y[:100], X_pool=pool if with_pool else None)
+        assert np.isfinite(probe.decision_function(test)).all()
+        accuracies.append(np.mean(probe.predict(test) == digits[3]))
+    assert accuracies[0] > 0.8
+    assert abs(accuracies[1] - accuracies[0]) < 0.01
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_a_scale_that_float64_cannot_square_is_refused(scale, blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match="multiply all features by a constant"):
+        LinearProbe().fit(scale * X.astype(float), y)
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_features_that_unscaled_teach_nothing_are_warned_of(scale, blobs):
+    X, y = blobs
+    with pytest.warns(UserWarning, match="Adam learns nothing from features of that size"):
+        LinearProbe(scaling=None, n_epochs=2).fit((scale * X.astype(float)).astype(np.float32), y)
 
 
 def test_l2_scaling_ignores_the_length_of_a_row(blobs, rng):
@@ -160,7 +191,7 @@ def test_probes_fitted_at_once_without_a_pool(blobs):
 def test_the_pool_of_many_probes_is_read_once(blobs, monkeypatch):
     X, y = blobs
     n_reads = []
-    monkeypatch.setattr(_probe_training, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
+    monkeypatch.setattr(_scaling, "pool_moments", lambda pool: n_reads.append(1) or pool_moments(pool))
     LinearProbe.fit_many([LinearProbe() for _ in range(3)], [(X, y)] * 3, X_pool=X)
     assert len(n_reads) == 1
 
