@@ -6,8 +6,9 @@ from itertools import zip_longest
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
@@ -56,6 +57,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     scaling : {"standardize", "l2"} or None, default="standardize"
         "standardize" subtracts each feature's mean and divides by its standard deviation, as the
         paper's text says; "l2" normalises each row, as its scripts do; None takes the rows as they are.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as scikit-learn takes them, times those of the rows. "balanced" weighs
+        the classes that were shown inversely to how often.
     classes : array-like of shape (n_classes,), default=None
         The full list of classes, where it is known; one that no labelled row shows gets probability
         0. None means the classes in y.
@@ -119,6 +123,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "scaling": [StrOptions({"standardize", "l2"}), None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "classes": ["array-like", None],
         "device": DEVICE,
         "random_state": ["random_state"],
@@ -135,6 +140,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         batch_size=128,
         weight_decay=0.0,
         scaling="standardize",
+        class_weight=None,
         classes=None,
         device="auto",
         random_state=None,
@@ -147,6 +153,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.weight_decay = weight_decay
         self.scaling = scaling
+        self.class_weight = class_weight
         self.classes = classes
         self.device = device
         self.random_state = random_state
@@ -163,7 +170,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Their classes.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows; integers count as repetitions, zero leaves a row out.
+            Weights of the rows in the loss; zero leaves a row out. Integers count as repetitions as
+            long as their sum is at most `batch_size`: every epoch is then one step. Beyond it, rows
+            that are repeated take more steps than rows that are weighted.
         X_pool : array-like of shape (m, d), default=None
             The whole pool, which then gives the means and deviations of the features; read in
             tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``.
@@ -267,6 +276,21 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
 
     @ordinary_torch()
+    def predict_log_proba(self, X):
+        """Return the logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Minus infinity for a class that no labelled row shows.
+        """
+        return np.concatenate([self._log_probabilities(tile_logits) for tile_logits in self._logits(X)])
+
+    @ordinary_torch()
     def predict(self, X):
         """Return the most probable class of each row.
 
@@ -291,7 +315,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = check_pool(self, X, reset=True)
         self.classes_, targets = encode_labels(self, X, y, self.classes)
         self.device_ = resolve_device(self.device)
-        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
+        weights = self._row_weights(X, targets, sample_weight)
         is_used = weights > 0
         tiles = [tile.rows for tile in self._pool(X, _dtype_of(X)).tiles()]
         rows = torch.cat(tiles)[torch.from_numpy(is_used).to(self.device_)]
@@ -306,6 +330,15 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             local_generator(self.random_state),
         )
         return PreparedFit(self, problem, seen, scaler)
+
+    def _row_weights(self, X, targets, sample_weight):
+        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
+        if self.class_weight is None:
+            return weights
+        is_used = weights > 0
+        of_class = np.ones_like(weights)
+        of_class[is_used] = compute_sample_weight(self.class_weight, self.classes_[targets[is_used]])
+        return check_sample_weights(weights * of_class, X)
 
     def _fit_scaler(self, rows, row_weights, pool):
         if self.scaling is None:
@@ -348,6 +381,13 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if len(self.classes_) == 2:
             return np.hstack([expit(-logits), expit(logits)])
         return softmax(logits, axis=1)
+
+    def _log_probabilities(self, logits):
+        if len(self.classes_) == 1:
+            return np.zeros_like(logits)
+        if len(self.classes_) == 2:
+            return np.hstack([log_expit(-logits), log_expit(logits)])
+        return log_softmax(logits, axis=1)
 
 
 def _equally_many(probes, labeled_sets):

@@ -6,6 +6,7 @@ import sklearn
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from skal._core.moments import pool_moments
 from skal.classifiers import LinearProbe, _scaling
@@ -128,6 +129,51 @@ def test_weights_count_as_repetitions_in_batches_too(rng):
     np.testing.assert_allclose(weighted.coef_, left_out.coef_, rtol=1e-9)
     heavier = LinearProbe(batch_size=4, random_state=0).fit(X[5:], y[5:], sample_weight=np.full(15, 7.0))
     np.testing.assert_allclose(heavier.coef_, left_out.coef_, rtol=1e-6)
+
+
+def test_weights_are_repetitions_as_long_as_an_epoch_is_one_step(rng):
+    X, y, weights = rng.normal(size=(20, 3)), rng.integers(0, 2, size=20), rng.integers(1, 4, size=20)
+    repeated = LinearProbe(batch_size=60).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    weighted = LinearProbe(batch_size=60).fit(X, y, sample_weight=weights)
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0, 1: 1.0, 2: 0.5}])
+def test_class_weights_are_row_weights(class_weight, blobs):
+    X, y = blobs
+    X, y = X[(y == 0) | (np.arange(120) % 3 == 0)], y[(y == 0) | (np.arange(120) % 3 == 0)]
+    row_weights = np.linspace(0.5, 1.5, len(y))
+    weighted = LinearProbe(class_weight=class_weight, random_state=0).fit(X, y, row_weights)
+    by_hand = LinearProbe(random_state=0).fit(X, y, row_weights * compute_sample_weight(class_weight, y))
+    np.testing.assert_array_equal(weighted.coef_, by_hand.coef_)
+    assert not np.array_equal(weighted.coef_, LinearProbe(random_state=0).fit(X, y, row_weights).coef_)
+    (many,) = LinearProbe.fit_many([LinearProbe(class_weight=class_weight, random_state=0)], [(X, y)])
+    np.testing.assert_array_equal(
+        many.coef_, LinearProbe(random_state=0).fit(X, y, compute_sample_weight(class_weight, y)).coef_
+    )
+
+
+def test_class_weights_with_classes_that_were_not_shown(blobs):
+    X, y = blobs
+    probe = LinearProbe(class_weight="balanced", classes=range(5), random_state=0).fit(X, y)
+    assert probe.score(X, y) > 0.95
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
+        LinearProbe(class_weight={0: -1.0}).fit(X, y)
+
+
+@pytest.mark.parametrize("classes", [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]])
+def test_logarithms_of_probabilities(classes, blobs):
+    X, y = blobs
+    is_known = np.isin(y, classes)
+    probe = LinearProbe(classes=classes, random_state=0).fit(X[is_known], y[is_known])
+    with np.errstate(divide="ignore"):
+        expected = np.log(probe.predict_proba(X).astype(float))
+    found = probe.predict_log_proba(X)
+    np.testing.assert_allclose(found[expected > -50], expected[expected > -50], rtol=1e-4, atol=1e-6)
+    if len(classes) == 4:
+        assert (found[:, 3] == -np.inf).all()
+    far = probe.predict_log_proba(1000 * X)[:, :3]
+    assert np.isfinite(far).all()
 
 
 def test_seeds_order_the_batches(blobs):

@@ -36,11 +36,11 @@ SURROUNDINGS = {
 
 def results(classifier, X, y):
     """All that a classifier answers, fitted alone and with others."""
-    fitted = classifier.__class__(**classifier.get_params()).fit(X[:80], y[:80])
+    fitted = classifier.__class__(**classifier.get_params()).fit(X[:250], y[:250])
     answers = [fitted.predict(X), fitted.predict_proba(X)]
     if isinstance(fitted, LinearProbe):
         others = [LinearProbe(**classifier.get_params()) for _ in range(3)]
-        LinearProbe.fit_many(others, [(X[:80], y[:80]), (X[:80], y[:80] // 2), (X[20:100], y[20:100])], X_pool=X)
+        LinearProbe.fit_many(others, [(X[:250], y[:250]), (X[:250], y[:250] // 2), (X[20:270], y[20:270])], X_pool=X)
         answers += [fitted.coef_, fitted.decision_function(X), *(other.coef_ for other in others)]
     else:
         answers += list(fitted.kneighbors(X))
