@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skal
@@ -28,6 +29,15 @@ def test_there_are_estimators_to_check():
     assert len(SAMPLERS) >= 3
     assert len(CLASSIFIERS) >= 2
     assert {cls.__name__ for cls in SAMPLERS if not issubclass(cls, BaseSampler)} == set(ROUNDS)
+
+
+@pytest.mark.parametrize("make_sparse", [sparse.csr_matrix, sparse.csr_array, sparse.coo_array, "torch"])
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_sparse_rows_are_refused_with_the_way_to_make_them_dense(estimator_class, make_sparse, rng):
+    X = np.eye(40, 5)
+    given = torch.from_numpy(X).to_sparse() if make_sparse == "torch" else make_sparse(X)
+    with pytest.raises(TypeError, match=r"Sparse data .* \(40, 5\).*TruncatedSVD"):
+        estimator_class().fit(given, rng.integers(0, 4, size=40))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from skal._validation._sklearn import (
@@ -68,6 +69,12 @@ def check_pool(estimator: Any, X: Any, *, reset: bool) -> Any:
     if isinstance(X, OpenedRows):
         validate_data(estimator, X.header, reset=reset, skip_check_array=True)
         return X.rows
+    is_strided = not isinstance(X, torch.Tensor) or X.layout == torch.strided
+    if scipy.sparse.issparse(X) or not is_strided:
+        raise TypeError(
+            f"Sparse data was passed for X, of shape {tuple(X.shape)}, and dense rows are needed. Embed it first, "
+            "as in sklearn.decomposition.TruncatedSVD(100).fit_transform(X); X.toarray() fits in memory where X is small."
+        )
     if not isinstance(X, torch.Tensor):
         return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
     if X.is_complex():
