@@ -75,7 +75,7 @@ def test_overflow_of_float32_leaves_it_to_float64(rng):
 
 @pytest.mark.parametrize("shift", [None, torch.tensor([1e6, 0.0], dtype=torch.float64)])
 def test_the_row_nearest_the_mean(shift, rng):
-    X = rng.integers(-40, 40, size=(5000, 2)) + [1e6, 0]
+    X = rng.integers(-40, 40, size=(5000, 2)) + np.array([1e6, 0])
     exact_rows = ExactRows(Blocks(X, CPU, dtype=torch.float64), normalize=False)
     expected = np.square(len(X) * X - X.sum(axis=0)).sum(axis=1).argmin()
     origin_norm = 0.0 if shift is None else 1e6
@@ -89,6 +89,16 @@ def test_the_row_nearest_the_mean_of_a_cone(spread, rng):
     total = np.cumsum(X, axis=0)[-1]
     expected = np.square(len(X) * X - total).sum(axis=1).argmin()
     assert row_nearest_mean(Blocks(X, CPU), exact_rows) == expected
+
+
+def test_the_sum_of_rows_far_from_zero_rounds_as_defined():
+    """The definition's own sum is off by more than float32 is, once the offset is taken away."""
+    X = 1e9 + 1e-5 * np.random.default_rng(1).normal(size=(3000, 2))
+    exact_rows = ExactRows(Blocks(X, CPU, dtype=torch.float64), normalize=False)
+    expected = np.square(len(X) * X - np.cumsum(X, axis=0)[-1]).sum(axis=1).argmin()
+    assert expected != np.square(X - 1e9 - (X - 1e9).mean(axis=0)).sum(axis=1).argmin()
+    shift = torch.full((2,), 1e9, dtype=torch.float64)
+    assert row_nearest_mean(Blocks(X, CPU, shift=shift), exact_rows, origin_norm=2**0.5 * 1e9) == expected
 
 
 def test_copies_of_the_row_nearest_the_mean_need_no_third_pass(rng, monkeypatch):
