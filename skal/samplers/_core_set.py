@@ -17,9 +17,9 @@ __all__ = ["CoreSetSampler"]
 class CoreSetSampler(BaseSampler):
     """Pick the row farthest from everything labelled or picked so far, `budget` times.
 
-    k-center greedy, the Core-set baseline: exactly the sequential greedy, ties to the lowest row, but
-    run in batches of matrix products that give the same picks. Ties are exact where rows hold integers
-    and ``metric="euclidean"``; elsewhere float64 distances decide between rows that float32 cannot tell apart.
+    k-center greedy, the Core-set baseline: always exactly the sequential greedy in float64, ties to the lowest row.
+    Float32 matrix products only rule rows out; what they leave open, float64 decides on the host. So the picks
+    depend on neither the device, nor the number of threads, nor the memory that is allowed.
 
     Parameters
     ----------
@@ -36,14 +36,15 @@ class CoreSetSampler(BaseSampler):
     random_state : int, RandomState instance or None, default=None
         Seeds the first row of ``init="random"``; nothing else is random.
     verbose : int, default=0
-        1 prints the distance of the last pick of each batch.
+        1 prints, after each batch, a bound on the distances that are left.
 
     Attributes
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the greedy: a smaller budget picks a prefix.
     radius_ : float
-        Covering radius: the largest distance of a row to the nearest row labelled or picked.
+        Covering radius: the largest distance of a row to the nearest row labelled or picked, exact in float64; 0
+        where every row left is a copy of one of them.
     device_ : torch.device
         Where it was computed.
     n_features_in_ : int
@@ -57,10 +58,20 @@ class CoreSetSampler(BaseSampler):
 
     Notes
     -----
-    With L rows labelled: time ``2·n·(L + budget)·d`` operations at the most, in matrix products (about a
-    third of that on real embeddings, as rows that cannot win any more are left alone). Peak memory beside
-    X: four vectors of length n, (L + budget) × d, and a float32 copy of as much of the pool as fits
-    scikit-learn's ``working_memory``; the rest is read from X again when it is needed.
+    What is computed, in float64: the rows as given, each divided by its ``numpy.linalg.norm`` under "cosine"; squared
+    distances as ``((x - c) ** 2).sum()`` over contiguous rows. The first pick of ``init="mean"`` is the row of least
+    ``((n * x - total) ** 2).sum()``, where the total is the rows added one after the other. Distances are bounded by
+    how much float32 can be off at the worst, and rows within that of each other are compared by differences.
+
+    With L rows labelled: time ``2·n·(L + budget)·d`` operations at the most, in float32 matrix products (about a
+    third of that on real embeddings, as rows that cannot win any more are left alone), and float64 differences of
+    a few centers a pick. Where groups of rows are tighter than float32 can see, or rows lie at equal distances, each
+    is compared by differences with the centers of its own group: at the worst, and never more, the
+    ``n·(L + budget)·d`` differences of the plain float64 loop.
+
+    Peak memory beside X: five vectors of length n, (L + budget) × d in float32 and, of the centers that differences
+    are computed to, in float64, and a float32 copy of as much of the pool as fits scikit-learn's
+    ``working_memory``; the rest is read from X again when it is needed.
 
     References
     ----------

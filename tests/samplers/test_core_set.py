@@ -2,18 +2,31 @@
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import normalize
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer
 
 from skal._core.greedy import _k_center, _sq_dist
 from skal.samplers import CoreSetSampler
 
 
+def as_defined(X, metric):
+    """Rows as Core-set is defined on them: as given, in float64, L2-normalised there under "cosine"."""
+    rows = np.ascontiguousarray(X, dtype=np.float64)
+    if metric == "euclidean":
+        return rows
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1.0)
+
+
 def sequential_greedy(rows, budget, labeled=()):
     """The oracle: one pick at a time, float64 differences, ties to the lowest row."""
-    rows = np.asarray(rows, dtype=np.float64)
+    rows = np.ascontiguousarray(rows, dtype=np.float64)
     picks = []
     if len(labeled) == 0:
-        picks = [int(((len(rows) * rows - rows.sum(axis=0)) ** 2).sum(axis=1).argmin())]
+        total = np.cumsum(rows, axis=0)[-1]
+        picks = [int(((len(rows) * rows - total) ** 2).sum(axis=1).argmin())]
     centers = [*labeled, *picks]
     sq_dist = ((rows[:, None] - rows[centers]) ** 2).sum(axis=2).min(axis=1)
     sq_dist[centers] = -1
@@ -23,6 +36,13 @@ def sequential_greedy(rows, budget, labeled=()):
         sq_dist = np.minimum(sq_dist, ((rows - rows[farthest]) ** 2).sum(axis=1))
         sq_dist[farthest] = -1
     return picks, np.sqrt(max(sq_dist.max(), 0))
+
+
+def assert_sequential(X, metric, budget, labeled=()):
+    sampler = CoreSetSampler(budget, metric=metric).fit(X, labeled_indices=labeled)
+    picks, radius = sequential_greedy(as_defined(X, metric), budget, labeled)
+    np.testing.assert_array_equal(sampler.selected_indices_, picks)
+    assert sampler.radius_ == radius
 
 
 INTEGER_POOLS = {
@@ -44,23 +64,113 @@ def test_exactly_the_sequential_greedy_on_integers(kind, candidates, n_labeled, 
     X = INTEGER_POOLS[kind](rng)
     labeled = rng.permutation(400)[:n_labeled]
     for budget in (1, 50, 400 - n_labeled):
-        sampler = CoreSetSampler(budget, metric="euclidean").fit(X, labeled_indices=labeled)
-        picks, radius = sequential_greedy(X, budget, labeled)
-        np.testing.assert_array_equal(sampler.selected_indices_, picks)
-        assert sampler.radius_ == pytest.approx(radius, rel=1e-6)
+        assert_sequential(X, "euclidean", budget, labeled)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_the_sequential_greedy_on_real_rows(metric, digits):
     X = digits[0]
-    rows = normalize(X.astype(np.float64)) if metric == "cosine" else X
-    sampler = CoreSetSampler(150, metric=metric).fit(X)
-    picks, radius = sequential_greedy(rows, 150)
+    picks, _ = sequential_greedy(as_defined(X, metric), 150)
+    assert_sequential(X, metric, 150)
+    assert_sequential(X, metric, 110, picks[:40])
+
+
+def tight_groups(rng):
+    return rng.normal(size=(5, 16))[np.repeat(np.arange(5), 100)] + 1e-5 * rng.normal(size=(500, 16))
+
+
+def test_the_sequential_greedy_within_tight_groups(rng):
+    """From the sixth pick on, all rows left are nearer a center than float32 products can see."""
+    for metric in ("cosine", "euclidean"):
+        assert_sequential(tight_groups(rng), metric, 200)
+
+
+def test_the_sequential_greedy_on_a_table_that_cosine_flattens():
+    X = load_breast_cancer().data
+    assert_sequential(X, "cosine", 500)
+
+
+def one_of_the_nasty_pools(kind, n_rows, n_features, rng):
+    X = rng.normal(size=(n_rows, n_features))
+    smallest = 10.0 ** rng.integers(-16, 0)
+    few = rng.integers(5, size=n_rows) % n_rows
+    return {
+        "plain": X,
+        "copies": X[few],
+        "all alike": np.repeat(X[:1], n_rows, axis=0),
+        "groups of near copies": X[few] + smallest * rng.normal(size=X.shape),
+        "groups that differ in the last bit": np.nextafter(X[few], rng.choice([-9, 9], size=X.shape)),
+        "a cone": X[:1] + smallest * X,
+        "zero rows": X * rng.integers(0, 2, size=(n_rows, 1)),
+        "constant columns": np.where(np.arange(n_features) < n_features // 2, 1e6, X),
+        "far from zero": X + 10.0 ** rng.integers(0, 9),
+        "one direction each": np.eye(n_features)[rng.integers(n_features, size=n_rows)],
+        "signs": np.sign(X),
+        "a grid": rng.integers(-1, 2, size=X.shape) / 7,
+        "booleans": X > 0,
+        "a few far away": X * np.where(rng.random((n_rows, 1)) < 0.1, 1e5, 1.0),
+        "lengths far apart": X * 10.0 ** rng.integers(-12, 12, size=(n_rows, 1)),
+        "squares that overflow float32": X * 10.0 ** rng.integers(-30, 30, size=(n_rows, 1)),
+    }[kind]
+
+
+NASTY_KINDS = [
+    "plain", "copies", "all alike", "groups of near copies", "groups that differ in the last bit", "a cone",
+    "zero rows", "constant columns", "far from zero", "one direction each", "signs", "a grid", "booleans",
+    "a few far away", "lengths far apart", "squares that overflow float32",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NASTY_KINDS)
+@given(
+    n_rows=st.integers(1, 80),
+    n_features=st.sampled_from([1, 2, 5, 40]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    metric=st.sampled_from(["cosine", "euclidean"]),
+    n_labeled=st.integers(0, 5),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_sequential_greedy_on_any_pool(kind, n_rows, n_features, dtype, metric, n_labeled, share, seed):
+    rng = np.random.default_rng(seed)
+    X = one_of_the_nasty_pools(kind, n_rows, n_features, rng)
+    X = X if X.dtype == bool else X.astype(dtype)
+    labeled = rng.permutation(n_rows)[: min(n_labeled, n_rows - 1)]
+    n_left = n_rows - len(labeled)
+    assert_sequential(X, metric, max(1, round(share * n_left)), labeled)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-23, 1e155, 1e-160])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_the_scale_of_the_rows_changes_nothing(scale, metric, rng):
+    exponent = np.frexp(scale)[1]
+    X = rng.normal(size=(80, 4))
+    picks, radius = sequential_greedy(as_defined(X, metric), 40)
+    sampler = CoreSetSampler(40, metric=metric).fit(np.ldexp(X, exponent))
     np.testing.assert_array_equal(sampler.selected_indices_, picks)
-    assert sampler.radius_ == pytest.approx(radius, rel=1e-5)
-    labeled = sampler.selected_indices_[:40]
-    more = CoreSetSampler(110, metric=metric).fit_select(X, labeled_indices=labeled)
-    np.testing.assert_array_equal(more, picks[40:])
+    assert sampler.radius_ == (radius if metric == "cosine" else np.ldexp(radius, exponent))
+
+
+def test_the_number_of_threads_changes_nothing(rng):
+    """Products differ in their last digits, and near ties are everywhere."""
+    pools = [rng.normal(size=(3000, 300)).astype(np.float32), tight_groups(rng), rng.random((2500, 1))]
+    picks = {}
+    for n_threads in (1, 2, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            picks[n_threads] = [CoreSetSampler(300).fit_select(X).tolist() for X in pools]
+        finally:
+            torch.set_num_threads(before)
+    assert picks[1] == picks[2] == picks[3]
+
+
+def test_a_copy_of_a_pick_is_no_distance_away(rng):
+    X = rng.normal(size=(30, 64)).astype(np.float32)[rng.integers(30, size=400)]
+    for metric in ("cosine", "euclidean"):
+        sampler = CoreSetSampler(60, metric=metric).fit(X)
+        assert sampler.radius_ == 0
+        assert (np.diff(sampler.selected_indices_[-20:]) > 0).all()  # copies only, from the lowest row on
 
 
 def nearly_tied_rows():
@@ -108,7 +218,7 @@ def test_a_random_first_row(rng):
     firsts = {int(CoreSetSampler(1, init="random", random_state=seed).fit_select(X)[0]) for seed in range(60)}
     assert len(firsts) > 25
     picks = CoreSetSampler(20, init="random", random_state=0).fit_select(X)
-    rest, _ = sequential_greedy(normalize(X), 19, picks[:1])
+    rest, _ = sequential_greedy(as_defined(X, "cosine"), 19, picks[:1])
     np.testing.assert_array_equal(picks[1:], rest)
 
 

@@ -7,7 +7,7 @@ from skal._core.greedy._lazy import LazyGreedy
 from skal._core.greedy._mean import row_nearest_mean
 from skal._core.greedy._objective import Candidates, Objective
 from skal._core.greedy._plain import plain_greedy
-from skal._core.greedy._similarity import RBF, RowSimilarity, Similarity
+from skal._core.greedy._similarity import RBF, Kernel, RowSimilarity, Similarity
 
 __all__ = [
     "RBF",
@@ -15,6 +15,7 @@ __all__ = [
     "ExactRows",
     "FacilityLocation",
     "KCenter",
+    "Kernel",
     "LazyGreedy",
     "Objective",
     "RowSimilarity",

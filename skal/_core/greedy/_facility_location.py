@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,14 +11,14 @@ from skal._core.greedy._similarity import Similarity
 
 __all__ = ["FacilityLocation"]
 
-_CANDIDATES_AT_ONCE = 1024
+_MOST_CANDIDATES = 1024
 _COLUMN_BYTES = 1 << 27
 # Less than this share of all that is covered is what rounding leaves of nothing.
 _NEGLIGIBLE = 1e-12
 
 
 class FacilityLocation(Objective):
-    """``Σ w_x · max over picks s of k(x, s)``: the gain of a row is what it adds to that sum.
+    """``Σ w_x · max over picks s of k(x, s)`` over all rows x: the gain of a row is what it adds to that sum.
 
     MaxHerding is this with a kernel of distances, ProbCover with a kernel of 0 and 1.
 
@@ -43,6 +41,18 @@ class FacilityLocation(Objective):
     References
     ----------
     .. [1] Bae et al., "Generalized coverage for more robust low-budget active learning", ECCV 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skal
+    >>> from skal.greedy import RBF, FacilityLocation, LazyGreedy, RowSimilarity
+    >>> pool = skal.Pool(np.array([[0.0], [0.1], [0.2], [5.0], [5.3]]), metric="euclidean")
+    >>> coverage = FacilityLocation(RowSimilarity(pool.view().blocks, RBF(sigma=1.0)))
+    >>> LazyGreedy(coverage).pick(2)
+    array([1, 3])
+    >>> round(coverage.value, 3)
+    4.894
     """
 
     gains_only_fall = True
@@ -52,13 +62,14 @@ class FacilityLocation(Objective):
         self, similarity: Similarity, *, weights: Tensor | None = None, covered_by: np.ndarray | None = None
     ) -> None:
         self.n_rows = similarity.n_rows
-        self.n_candidates = max(1, min(_CANDIDATES_AT_ONCE, _COLUMN_BYTES // (8 * self.n_rows)))
+        self.n_candidates = max(1, min(_MOST_CANDIDATES, _COLUMN_BYTES // (8 * self.n_rows)))
         self._similarity = similarity
         ones = torch.ones(self.n_rows, dtype=torch.float64, device=similarity.device)
         self._weights = ones if weights is None else weights.to(ones)
         self._coverage = torch.zeros_like(ones)
-        for row_idx in _split(np.empty(0, dtype=np.int64) if covered_by is None else covered_by):
-            for where, tile in similarity.tiles(row_idx):
+        covered_by = np.empty(0, dtype=np.int64) if covered_by is None else covered_by
+        for start in range(0, len(covered_by), _MOST_CANDIDATES):
+            for where, tile in similarity.tiles(covered_by[start : start + _MOST_CANDIDATES]):
                 self._coverage[where] = torch.maximum(self._coverage[where], tile.amax(dim=1))
 
     @property
@@ -67,9 +78,14 @@ class FacilityLocation(Objective):
         return float(self._weights @ self._coverage)
 
     def gains(self, row_idx: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._gains_of_some(part) for part in _split(row_idx)])
+        """What each of some rows would add to the sum, (m,)."""
+        gains = self._coverage.new_zeros(len(row_idx))
+        for where, tile in self._similarity.tiles(row_idx):
+            gains += _added(tile, self._weights[where], self._coverage[where])
+        return self._comparable(gains)
 
     def add(self, row: int) -> None:
+        """Let a row cover what is like it."""
         self.cover(self.columns(np.array([row]))[0])
 
     def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
@@ -89,12 +105,6 @@ class FacilityLocation(Objective):
     def gains_of_columns(self, columns: Tensor) -> np.ndarray:
         """What candidates would add whose columns, (m, n), are at hand."""
         return self._comparable((columns - self._coverage).clamp_(min=0) @ self._weights)
-
-    def _gains_of_some(self, row_idx: np.ndarray) -> np.ndarray:
-        gains = self._coverage.new_zeros(len(row_idx))
-        for where, tile in self._similarity.tiles(row_idx):
-            gains += _added(tile, self._weights[where], self._coverage[where])
-        return self._comparable(gains)
 
     def _comparable(self, gains: Tensor) -> np.ndarray:
         """Round gains to what they are compared by."""
@@ -121,8 +131,3 @@ class _Columns(Candidates):
 def _added(similarities: Tensor, weights: Tensor, coverage: Tensor) -> Tensor:
     """What each candidate adds to the coverage of a tile of rows, (t, m) → (m,)."""
     return weights @ (similarities - coverage[:, None]).clamp_(min=0)
-
-
-def _split(row_idx: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(row_idx), _CANDIDATES_AT_ONCE):
-        yield row_idx[start : start + _CANDIDATES_AT_ONCE]

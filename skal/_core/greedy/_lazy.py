@@ -52,6 +52,10 @@ class LazyGreedy:
     References
     ----------
     .. [1] Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
+
+    See Also
+    --------
+    Objective : What to maximise; its example runs this.
     """
 
     def __init__(self, objective: Objective, *, excluded: np.ndarray | None = None) -> None:

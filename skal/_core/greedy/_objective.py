@@ -9,29 +9,55 @@ import numpy as np
 
 __all__ = ["Candidates", "Objective"]
 
+# Optimisers ask for the gains of no more rows at a time, so that an objective may make a column of length n of each.
+_ROWS_AT_ONCE = 1024
+
 
 class Objective(ABC):
     """Something to maximise by adding one row after the other.
 
-    A new objective fills in `gains` and `add`, and says whether its gains only fall. That is enough for
-    `plain_greedy` and for `LazyGreedy`; everything else here makes the second one faster and has a default.
+    A new objective fills in `gains` and `add`, sets `n_rows`, and says whether its gains only fall. That is enough
+    for `plain_greedy` and for `LazyGreedy`; everything else here has a default and only makes the second one faster.
 
-    Two rows whose gains are equal floats are a tie, and the lower row wins. An objective whose gains are sums of
-    rounded numbers decides itself which last digits count, by rounding the gains that it returns.
+    Rows of equal gain are a tie, which the lowest row wins. "Equal" means equal floats: an objective whose gains are
+    sums of rounded numbers says itself which digits count, by rounding the gains that it returns.
 
     Attributes
     ----------
     n_rows : int
-        Rows of the pool; every one is a candidate unless the optimiser is told otherwise.
+        Rows of the pool. Each is a candidate unless the optimiser is told otherwise.
+    gains_only_fall : bool, default=False
+        True where adding a row never raises the gain of another (a submodular objective).
+    least_gain : float, default=-inf
+        No gain is ever below this; 0 for an objective that never falls. A row known to gain no more than this is
+        never looked at again.
+    bounds_are_cheap : bool, default=False
+        True where `upper_bounds` costs much less than `gains`, so that bounds are renewed in bulk.
+    n_candidates : int, default=64
+        How many candidates `LazyGreedy` takes at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skal.greedy import LazyGreedy, Objective
+    >>> class DistinctWords(Objective):
+    ...     gains_only_fall = True
+    ...     least_gain = 0.0
+    ...     def __init__(self, texts):
+    ...         self.n_rows = len(texts)
+    ...         self.words = [set(text.split()) for text in texts]
+    ...         self.known = set()
+    ...     def gains(self, row_idx):
+    ...         return np.array([len(self.words[row] - self.known) for row in row_idx], dtype=float)
+    ...     def add(self, row):
+    ...         self.known |= self.words[row]
+    >>> LazyGreedy(DistinctWords(["a cat", "a black cat", "the dog", "a dog"])).pick(2)
+    array([1, 2])
     """
 
-    # True where adding a row never raises the gain of another (a submodular objective): LazyGreedy rests on it.
     gains_only_fall: ClassVar[bool] = False
-    # No gain is ever below this; 0 for a monotone objective. A row known to gain no more is never looked at again.
     least_gain: ClassVar[float] = -np.inf
-    # True where `upper_bounds` costs much less than `gains`: bounds that could win are then renewed in bulk.
     bounds_are_cheap: ClassVar[bool] = False
-    # How many candidates LazyGreedy holds at a time.
     n_candidates: int = 64
 
     n_rows: int
@@ -43,6 +69,7 @@ class Objective(ABC):
         Parameters
         ----------
         row_idx : int64 ndarray of shape (m,)
+            At most 1,024 of them when an optimiser asks.
 
         Returns
         -------
@@ -55,8 +82,13 @@ class Objective(ABC):
         """Add one row; gains change accordingly."""
 
     def upper_bounds(self, row_idx: np.ndarray) -> np.ndarray:
-        """Bound the gains of some rows from above, shape (m,); by default the gains themselves."""
-        return self.gains(row_idx)
+        """Bound the gains of any number of rows from above, shape (m,); by default by the gains themselves."""
+        return self.gains_in_parts(row_idx)
+
+    def gains_in_parts(self, row_idx: np.ndarray) -> np.ndarray:
+        """Ask for the gains of any number of rows, shape (m,), a part at a time."""
+        starts = range(0, len(row_idx), _ROWS_AT_ONCE)
+        return np.concatenate([self.gains(row_idx[start : start + _ROWS_AT_ONCE]) for start in starts])
 
     def candidates(self, row_idx: np.ndarray, upper: np.ndarray) -> Candidates:
         """Prepare some rows for picks among them; a subclass of `Candidates` may keep what they share."""
@@ -87,7 +119,7 @@ class Candidates:
         self.lower = np.full(len(row_idx), objective.least_gain)
 
     def settle(self, positions: np.ndarray) -> None:
-        """Make `upper` and `lower` of these candidates their gains, and of others at will."""
+        """Make `upper` and `lower` of these candidates their gains, and at will those of others that were not added."""
         self.upper[positions] = self.lower[positions] = self._gains(positions)
 
     def add(self, position: int) -> None:

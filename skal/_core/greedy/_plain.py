@@ -34,7 +34,7 @@ def plain_greedy(objective: Objective, budget: int, *, excluded: np.ndarray | No
     picks = np.empty(budget, dtype=np.int64)
     for step in range(budget):
         candidate_idx = np.flatnonzero(is_candidate)
-        picks[step] = candidate_idx[objective.gains(candidate_idx).argmax()]
+        picks[step] = candidate_idx[objective.gains_in_parts(candidate_idx).argmax()]
         objective.add(int(picks[step]))
         is_candidate[picks[step]] = False
     return picks
