@@ -73,7 +73,7 @@ def check_pool(estimator: Any, X: Any, *, reset: bool) -> Any:
     if scipy.sparse.issparse(X) or not is_strided:
         raise TypeError(
             f"Sparse data was passed for X, of shape {tuple(X.shape)}, and dense rows are needed. Embed it first, "
-            "as in sklearn.decomposition.TruncatedSVD(100).fit_transform(X); X.toarray() fits in memory where X is small."
+            "as in sklearn.decomposition.TruncatedSVD(100).fit_transform(X), or pass X.toarray() if that is small."
         )
     if not isinstance(X, torch.Tensor):
         return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
