@@ -15,6 +15,11 @@ settings.register_profile("long", max_examples=3000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_configure():
+    # On data as small as the tests' more threads only wait for each other, for seconds where the machine is busy.
+    torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available():
         return

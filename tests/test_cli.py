@@ -17,6 +17,7 @@ def skal(*arguments, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path):
     finished = skal("demo", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr

@@ -32,6 +32,7 @@ def test_samplers_load_only_what_selection_needs():
     assert not loaded & {"matplotlib", "kornia", "faiss", "typer"}
 
 
+@pytest.mark.slow
 def test_samplers_cost_little_more_than_torch_and_scikit_learn():
     peers = seconds("import torch, sklearn.base, sklearn.utils.validation")
     assert seconds("import skal.samplers") <= 1.3 * peers

@@ -6,6 +6,8 @@ import pytest
 from benchmarks.imagenet_scale import class_sizes, main
 from benchmarks.pools import imagenet_sized_pool, long_tailed_sizes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("arguments", "n", "largest", "smallest"),

@@ -24,6 +24,7 @@ def take_all(method, panel, budgets, X, y, n_seeds):
         ("VAAL", (10, 20)),  # it trains long
     ],
 )
+@pytest.mark.slow
 def test_rounds_one_by_one_are_the_rounds_in_one_go(blobs, method, budgets):
     X, y = blobs
     picks = take_all(method, TABLES["1"].panels[0], budgets, X, y, n_seeds=2)

@@ -23,6 +23,8 @@ from skal.classifiers import LinearProbe
 from skal.evaluation import category_coverage
 from skal.samplers import KMeansSampler
 
+pytestmark = pytest.mark.slow
+
 FOLDER_OF = {"1": "", "2": "", "5": "imagenet", "7": "imagenet", "9": "", "13": "imagenet"}
 BUDGETS = (4, 8)
 

@@ -116,6 +116,7 @@ def test_kmeans_plus_plus_draws_distinct_rows(k, rng):
     assert len(np.unique(kmeans_plus_plus(Blocks(duplicates, CPU), k, rng))) == k
 
 
+@pytest.mark.slow
 def test_kmeans_plus_plus_draws_by_squared_distance():
     # From rows at 0, 1 and 3: P(second | first) is d² over the sum of d².
     X = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
@@ -126,6 +127,7 @@ def test_kmeans_plus_plus_draws_by_squared_distance():
         assert drawn.count((first, second)) / 6000 == pytest.approx(probability / 3, abs=0.02)
 
 
+@pytest.mark.slow
 def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     # 40 rows on a line. After the first picks the batches hold several candidates drawn from stale distances:
     # the law of the next accepted row must still be today's squared distances.

@@ -33,6 +33,7 @@ def cluster(X, k, seed=0, max_iter=None, **options):
 
 @pytest.mark.parametrize("k", [150, 900, 3000])
 @pytest.mark.parametrize("spread", [0.1, 0.7, 3.0])
+@pytest.mark.slow
 def test_inertia_is_as_low_as_lloyds(k, spread, rng):
     X = groups(rng, spread=spread)
     pool = Blocks(X, CPU, normalize=True)

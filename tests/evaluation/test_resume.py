@@ -421,6 +421,7 @@ def test_an_interruption_costs_one_round_at_most(evaluate):
     assert SELECTIONS.n_used == 2  # the initial round, here and in the other file
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(blobs, tmp_path, rng):
     X, y = blobs
     np.savez(tmp_path / "data.npz", X=X, y=y)

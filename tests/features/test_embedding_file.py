@@ -84,6 +84,7 @@ def kill_ten_times(output, seed, *folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow
 def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_run(tmp_path):
     seed = secrets.randbelow(2**32)
     job = runpy.run_path(str(JOB))
@@ -99,6 +100,7 @@ def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_r
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow
 def test_killed_ten_times_while_it_appends_nothing_is_lost_and_the_file_stays_readable(tmp_path):
     seed, folder, later = secrets.randbelow(2**32), tmp_path / "photos", tmp_path / "later"
     job = runpy.run_path(str(JOB))
@@ -221,6 +223,7 @@ def test_a_file_may_be_repaired_before_it_is_read(files, tmp_path):
     np.testing.assert_array_equal(resumed.embeddings, embed(files).embeddings)
 
 
+@pytest.mark.slow
 def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tmp_path):
     Image.new("RGB", (1, 1)).save(files[9], format="BMP")
     files[9].write_bytes(files[9].read_bytes()[:20])

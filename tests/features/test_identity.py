@@ -209,6 +209,7 @@ def test_other_things_are_told_apart(one, other):
     assert describe(one) == describe(one) != describe(other)
 
 
+@pytest.mark.slow
 def test_another_process_describes_the_same(tmp_path):
     script = tmp_path / "user_code.py"
     script.write_text(

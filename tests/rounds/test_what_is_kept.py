@@ -75,6 +75,7 @@ def test_with_a_ledger_an_interrupted_run_ends_as_one_that_was_not(sampler, wher
         assert [len(each.rows) for each in rounds.ledger_.rounds] == [4, 5, 21]
 
 
+@pytest.mark.slow
 def test_rounds_that_are_killed_go_on(tmp_path):
     script = Path(__file__).with_name("killed_rounds.py")
     done = subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, text=True)

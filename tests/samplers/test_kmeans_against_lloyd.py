@@ -5,6 +5,8 @@ import pytest
 
 from skal.samplers import KMeansSampler
 
+pytestmark = pytest.mark.slow
+
 
 def modes_of(centers, sizes, noise, rng):
     y = np.repeat(np.arange(len(centers)), sizes)
