@@ -12,10 +12,10 @@ demo: $(call STAMP,all)  ## Choose digits to label and show what that bought
 	$(BIN)/skal demo
 
 test: $(call STAMP,test)  ## Run every test, the docstrings' and this folder's pages' included
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest
 
 quick: $(call STAMP,test)  ## The same without the slow tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check .

@@ -203,7 +203,7 @@ def test_what_cannot_be_looked_into_needs_a_version():
         (np.arange(3), np.arange(3.0)),
         (True, 1),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_other_things_are_told_apart(one, other):
     assert describe(one) == describe(one) != describe(other)
