@@ -30,7 +30,7 @@ SURROUNDINGS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
     "default dtype": lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
-    "default device": lambda: changed(torch.set_default_device, "meta", "cpu"),
+    "default device": lambda: changed(torch.set_default_device, "meta", None),
 }
 
 

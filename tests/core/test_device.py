@@ -70,7 +70,7 @@ def surroundings():
         torch.inference_mode,
         lambda: torch.device("meta"),
         lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
-        lambda: changed(torch.set_default_device, "meta", "cpu"),
+        lambda: changed(torch.set_default_device, "meta", None),
         lambda: changed(torch.set_float32_matmul_precision, "medium", "highest"),
     ],
     ids=["autocast", "no_grad", "inference_mode", "device", "default dtype", "default device", "precision"],
