@@ -175,7 +175,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             that are repeated take more steps than rows that are weighted.
         X_pool : array-like of shape (m, d), default=None
             The whole pool, which then gives the means and deviations of the features; read in
-            tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``.
+            tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``. A
+            warning says where it is of another scale than X and holds none of its rows, as in a
+            `Pipeline` that transforms X alone; ``transform_input=["X_pool"]`` transforms both.
 
         Returns
         -------
@@ -348,7 +350,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_scale(rows)
         if pool.X is None:
             return Scaler.of_rows(rows, row_weights)
-        return pool.scaler(check_pool(self, pool.X, reset=False), self.device_, rows.dtype)
+        return pool.scaler(check_pool(self, pool.X, reset=False), rows)
 
     def _schedule(self):
         return AdamSchedule(
