@@ -195,7 +195,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @staticmethod
     @ordinary_torch()
     def fit_many(probes, labeled_sets, *, X_pool=None):
-        """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
+        """Fit many probes at once; each ends where its own `fit` would leave it.
 
         Probes with the same settings and the same number of labelled rows are trained in the same steps,
         as one stacked problem with one Adam; they may differ in seed, rows, labels and classes.
@@ -224,7 +224,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Notes
         -----
         Operations are those of the single fits. What a stack saves is the fixed cost of each small step,
-        so it pays where a batch of a few rows meets few classes. Two copies of the rows and four layers
+        so it pays where a batch of a few rows meets few classes. Coefficients are the same to the bit
+        where torch computes with MKL, unless a step takes more than 2²⁴ multiplications; then, on other
+        processors, and in the losses, they are the same to float rounding. Two copies of the rows and four layers
         of all probes that are trained together fit scikit-learn's ``working_memory``; one probe alone
         may take more.
 
