@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,10 @@ __all__ = ["fit_each_on_labeled_rows", "fit_on_labeled_rows", "trains_stacked"]
 def fit_on_labeled_rows(classifier: Any, X: Any, labels: Any, labeled_idx: np.ndarray) -> Any:
     """Fit `classifier` on the rows `labeled_idx` of X, and hand it the whole pool where it can use one."""
     fit_params = {"X_pool": X} if has_fit_parameter(classifier, "X_pool") else {}
-    return classifier.fit(rows_of(X, labeled_idx), labels, **fit_params)
+    with warnings.catch_warnings():
+        # Scikit-learn takes one label a class for a regression; under a low budget it is what one pays for.
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+        return classifier.fit(rows_of(X, labeled_idx), labels, **fit_params)
 
 
 def trains_stacked(classifier: Any) -> bool:

@@ -175,7 +175,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             that are repeated take more steps than rows that are weighted.
         X_pool : array-like of shape (m, d), default=None
             The whole pool, which then gives the means and deviations of the features; read in
-            tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``.
+            tiles, never copied. None takes them from X. Unused unless ``scaling="standardize"``. A
+            warning says where it is of another scale than X and holds none of its rows, as in a
+            `Pipeline` that transforms X alone; ``transform_input=["X_pool"]`` transforms both.
 
         Returns
         -------
@@ -193,7 +195,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @staticmethod
     @ordinary_torch()
     def fit_many(probes, labeled_sets, *, X_pool=None):
-        """Fit many probes at once; each ends where its own `fit` would leave it, to float rounding.
+        """Fit many probes at once; each ends where its own `fit` would leave it.
 
         Probes with the same settings and the same number of labelled rows are trained in the same steps,
         as one stacked problem with one Adam; they may differ in seed, rows, labels and classes.
@@ -222,7 +224,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Notes
         -----
         Operations are those of the single fits. What a stack saves is the fixed cost of each small step,
-        so it pays where a batch of a few rows meets few classes. Two copies of the rows and four layers
+        so it pays where a batch of a few rows meets few classes. Coefficients are the same to the bit
+        where torch computes with MKL, unless a step takes more than 2²⁴ multiplications; then, on other
+        processors, and in the losses, they are the same to float rounding. Two copies of the rows and four layers
         of all probes that are trained together fit scikit-learn's ``working_memory``; one probe alone
         may take more.
 
@@ -348,7 +352,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_scale(rows)
         if pool.X is None:
             return Scaler.of_rows(rows, row_weights)
-        return pool.scaler(check_pool(self, pool.X, reset=False), self.device_, rows.dtype)
+        return pool.scaler(check_pool(self, pool.X, reset=False), rows)
 
     def _schedule(self):
         return AdamSchedule(

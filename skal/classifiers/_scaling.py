@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field
 
@@ -16,21 +17,39 @@ __all__ = ["PoolStatistics", "Scaler", "check_scale", "warn_of_untrainable"]
 _FLOAT32_DEVIATIONS = 2.0**-80, 2.0**80
 # Unscaled, the gradients of smaller features are less than Adam's epsilon, and squares of larger ones overflow.
 _TRAINABLE = {torch.float32: (1e-8, 1e18), torch.float64: (1e-8, 1e150)}
+# Where one of these is passed, the pool is searched for the rows.
+_LARGEST_SHIFT = 1.0  # in deviations
+_LARGEST_VARIANCE_RATIO = 1.6  # beyond what chance makes of it
+_ROWS_FOR_A_VARIANCE = 5
+_ROWS_LOOKED_FOR = 8
 _FLOAT64_ENTRIES = 1e-140, 1e140  # beyond, float64 cannot hold their squares
 
 
-@dataclass(frozen=True)
+@dataclass
 class PoolStatistics:
     """The pool whose statistics standardise the rows, read once for each device and dtype."""
 
     X: object
     scalers: dict = field(default_factory=dict)
+    has_warned: bool = False
 
-    def scaler(self, checked_X, device, dtype):
-        if (device, dtype) not in self.scalers:
-            pool = Blocks(checked_X, device, dtype=dtype)
-            self.scalers[device, dtype] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, dtype)
-        return self.scalers[device, dtype]
+    def scaler(self, checked_X, rows):
+        """The scaler of the pool, which must be that of the labelled `rows`; warn once where it is not."""
+        pool = Blocks(checked_X, rows.device, dtype=rows.dtype)
+        key = rows.device, rows.dtype
+        if key not in self.scalers:
+            self.scalers[key] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, rows.dtype)
+        scaler = self.scalers[key]
+        if not self.has_warned and scaler.is_of_another_scale(rows) and not _holds_any(pool, rows):
+            self.has_warned = True
+            warnings.warn(
+                "X_pool is not the pool of these rows: none of those that were looked for is in it, and most features "
+                "have another mean or another variance there. A Pipeline scales X and hands on X_pool as it is: scale "
+                "the pool too, or let the Pipeline do it, Pipeline(..., transform_input=['X_pool']).",
+                UserWarning,
+                stacklevel=2,
+            )
+        return scaler
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,23 @@ class Scaler:
             torch.ones(n_features, dtype=torch.float64, device=like.device),
         )
 
+    def is_of_another_scale(self, rows):
+        """Tell whether most features of the rows (n, d) have another mean, or another variance, than these.
+
+        A few rows, of one class or far out, may have: this only says where to look closer.
+        """
+        is_varying = torch.isfinite(self.deviation)
+        if not bool(is_varying.any()):
+            return False
+        standardized = (rows.double() - self.mean)[:, is_varying] / self.deviation[is_varying]
+        if float(standardized.mean(dim=0).abs().median()) > _LARGEST_SHIFT:
+            return True
+        if len(rows) < _ROWS_FOR_A_VARIANCE:
+            return False
+        log_ratios = standardized.var(dim=0).clamp_min(torch.finfo(torch.float64).tiny).log()
+        by_chance = 1.5 * math.sqrt(2 / (len(rows) - 1))  # the logarithm's standard deviation is the root
+        return float(log_ratios.abs().median()) > math.log(_LARGEST_VARIANCE_RATIO) + by_chance
+
     def apply(self, rows):
         return ((rows.double() - self.mean) / self.deviation).to(rows.dtype)
 
@@ -72,6 +108,12 @@ class Scaler:
         fits_float32 = bool(((varying >= lowest) & (varying <= highest)).all())
         dtype = weight.dtype if fits_float32 else torch.float64
         return coef.to(dtype).cpu().numpy(), intercept.to(dtype).cpu().numpy()
+
+
+def _holds_any(pool, rows):
+    """Tell whether one of some rows (n, d), evenly spaced, is in the pool."""
+    step = -(-len(rows) // _ROWS_LOOKED_FOR)
+    return any(bool((tile.rows == row).all(dim=1).any()) for tile in pool.tiles() for row in rows[::step])
 
 
 def check_scale(rows):

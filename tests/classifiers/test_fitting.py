@@ -1,6 +1,10 @@
 """What a classifier is handed when it is trained on the labelled rows of a pool."""
 
+import warnings
+
 import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
@@ -44,6 +48,15 @@ def test_a_classifier_that_offers_fit_many_is_trained_by_it(blobs):
         assert many.pool_ is X
         assert not hasattr(own, "pool_")
         np.testing.assert_array_equal(many.predict(X), own.predict(X))
+
+
+def test_one_label_a_class_warns_of_nothing(rng):
+    X, labeled = rng.normal(size=(60, 5)), np.arange(30)
+    with pytest.warns(UserWarning, match="number of unique classes"):
+        LogisticRegression().fit(X[labeled], labeled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_on_labeled_rows(LogisticRegression(), X, labeled, labeled)
 
 
 def test_the_pool_goes_where_fit_takes_it(blobs):

@@ -1,11 +1,14 @@
 """The paper's LIN."""
 
+import warnings
+
 import numpy as np
 import pytest
 import sklearn
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skal._core.moments import pool_moments
@@ -110,6 +113,48 @@ def test_features_that_unscaled_teach_nothing_are_warned_of(scale, blobs):
     X, y = blobs
     with pytest.warns(UserWarning, match="Adam learns nothing from features of that size"):
         LinearProbe(scaling=None, n_epochs=2).fit((scale * X.astype(float)).astype(np.float32), y)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), Normalizer()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("n", [5, 100])
+def test_a_pool_that_a_pipeline_did_not_scale_is_warned_of_once(n, scaler, digits):
+    X, _, y, _ = digits
+    model = make_pipeline(scaler, LinearProbe(n_epochs=2))
+    with pytest.warns(UserWarning, match=r"X_pool is not the pool of these rows.*transform_input") as caught:
+        model.fit(X[:n], y[:n], linearprobe__X_pool=X)
+    assert len(caught) == 1
+    scaled = scaler.fit_transform(X)
+    with pytest.warns(UserWarning, match="X_pool is not the pool of these rows") as caught:
+        LinearProbe.fit_many([LinearProbe(n_epochs=2) for _ in range(3)], [(scaled[:n], y[:n])] * 3, X_pool=X)
+    assert len(caught) == 1
+
+
+def test_a_pipeline_scales_the_pool_where_it_is_told_to(digits):
+    X, X_test, y, y_test = digits
+    with sklearn.config_context(enable_metadata_routing=True):
+        probe = LinearProbe(random_state=0).set_fit_request(X_pool=True)
+        model = Pipeline([("scaler", MinMaxScaler()), ("probe", probe)], transform_input=["X_pool"])
+        model.fit(X[:50], y[:50], X_pool=X)
+    scaler = MinMaxScaler().fit(X[:50])
+    by_hand = LinearProbe(random_state=0).fit(scaler.transform(X[:50]), y[:50], X_pool=scaler.transform(X))
+    np.testing.assert_array_equal(model.predict(X_test), by_hand.predict(scaler.transform(X_test)))
+    assert model.score(X_test, y_test) > 0.7
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 100])
+def test_ordinary_pools_are_not_warned_of(n, digits):
+    X, _, y, _ = digits
+    rng = np.random.default_rng(n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(5):
+            rows = rng.permutation(len(X))
+            LinearProbe(n_epochs=1).fit(X[rows[:n]], y[rows[:n]], X_pool=X)
+            LinearProbe(n_epochs=1).fit(X[rows[:n]], y[rows[:n]], X_pool=X[rows[n:]])  # the labelled rows left out
+            of_one_class = np.flatnonzero(y == y[rows[0]])[:n]
+            LinearProbe(n_epochs=1).fit(X[of_one_class], y[of_one_class], X_pool=X)
+        copies = np.repeat(rows[:1], n)
+        LinearProbe(n_epochs=1).fit(X[copies], y[copies], X_pool=X)
 
 
 def test_l2_scaling_ignores_the_length_of_a_row(blobs, rng):
