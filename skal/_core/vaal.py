@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, fold, pad, unfold
 
 from skal._core.blocks import Block, Blocks, power_of_two_below
+from skal._core.training import TrainingLoop
 
 __all__ = ["VAALModel", "VAALSchedule", "image_tile_rows", "labeled_logits", "train_vaal"]
 
@@ -89,45 +90,73 @@ def train_vaal(
     Time one pass of the pool and ``n_steps · batch_size`` times a few passes through the layers; memory of
     a batch and the layers.
     """
-    device, d = pool.device, pool.n_features
-    center, factor = _scaling(pool, is_image=image_shape is not None)
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    if image_shape is None:
-        encoder = _layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
-        decoder = _layers([schedule.n_latent, *_HIDDEN, d], generator, device)
-    else:
-        encoder, decoder = _convolutions(image_shape, schedule.n_latent, generator, device)
-    discriminator = _layers([schedule.n_latent, *_DISCRIMINATOR_HIDDEN, 1], generator, device)
-    model = VAALModel(encoder, discriminator, center, factor)
-    fool = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=schedule.lr)
-    tell = torch.optim.Adam(discriminator.parameters(), lr=schedule.lr)
-    n_batch = min(schedule.batch_size, pool.n_rows)
-    is_labeled = torch.zeros(2 * n_batch, device=device)
-    is_labeled[:n_batch] = 1.0
-    for step in range(1, schedule.n_steps + 1):
-        batch_idx = np.concatenate([rng.choice(labeled_idx, n_batch), rng.choice(unlabeled_idx, n_batch)])
-        rows = model.scaled(pool.take(batch_idx))
+    loop = VAALTraining(pool, (labeled_idx, unlabeled_idx), schedule, rng, image_shape)
+    loop.run(on_step=lambda losses: on_step(loop.n_done, float(losses["discriminator"])))
+    return loop.model
 
-        mean, log_variance = _encode(encoder, rows)
-        noise = torch.randn(mean.shape, generator=generator, device=device)
-        rebuilt = decoder(mean + noise * torch.exp(0.5 * log_variance))
-        reconstruction = 0.5 * (rows - rebuilt).square().sum(dim=1).mean()
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
-        logits = discriminator(mean).squeeze(1)
-        deceit = binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-        loss = reconstruction + schedule.beta * divergence + schedule.adversary_weight * deceit
-        fool.zero_grad()
+
+class VAALTraining(TrainingLoop):
+    """The loop of `train_vaal`: each step trains the autoencoder, then the discriminator, on the same two batches."""
+
+    def __init__(
+        self,
+        pool: Blocks,
+        idx_of_both: tuple[np.ndarray, np.ndarray],
+        schedule: VAALSchedule,
+        rng: np.random.Generator,
+        image_shape: tuple[int, ...] | None,
+    ) -> None:
+        super().__init__(schedule.n_steps, steps_an_epoch=schedule.n_steps)
+        self._pool, self._idx_of_both, self._schedule, self._rng = pool, idx_of_both, schedule, rng
+        device, d = pool.device, pool.n_features
+        center, factor = _scaling(pool, is_image=image_shape is not None)
+        self._generator = generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+        if image_shape is None:
+            encoder = _layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
+            self._decoder = _layers([schedule.n_latent, *_HIDDEN, d], generator, device)
+        else:
+            encoder, self._decoder = _convolutions(image_shape, schedule.n_latent, generator, device)
+        discriminator = _layers([schedule.n_latent, *_DISCRIMINATOR_HIDDEN, 1], generator, device)
+        self.model = VAALModel(encoder, discriminator, center, factor)
+        self._fool = torch.optim.Adam([*encoder.parameters(), *self._decoder.parameters()], lr=schedule.lr)
+        self._tell = torch.optim.Adam(discriminator.parameters(), lr=schedule.lr)
+        self._n_batch = min(schedule.batch_size, pool.n_rows)
+        self._is_labeled = torch.zeros(2 * self._n_batch, device=device)
+        self._is_labeled[: self._n_batch] = 1.0
+
+    def batches(self, first: int) -> Iterator[Tensor]:
+        """As many labelled rows as unlabelled ones, (2 · batch_size, d), drawn anew for each step."""
+        while True:
+            drawn = [self._rng.choice(idx, self._n_batch) for idx in self._idx_of_both]
+            yield self.model.scaled(self._pool.take(np.concatenate(drawn)))
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
+        loss = self.autoencoder_loss(batch)
+        self._fool.zero_grad()
         torch.autograd.backward(loss)
-        fool.step()
-
-        with torch.no_grad():
-            mean, _ = _encode(encoder, rows)
-        told_apart = binary_cross_entropy_with_logits(discriminator(mean).squeeze(1), is_labeled)
-        tell.zero_grad()
+        self._fool.step()
+        told_apart = self.discriminator_loss(batch)
+        self._tell.zero_grad()
         torch.autograd.backward(told_apart)
-        tell.step()
-        on_step(step, float(told_apart.detach()))
-    return model
+        self._tell.step()
+        return {"autoencoder": loss.detach(), "discriminator": told_apart.detach()}
+
+    def autoencoder_loss(self, batch: Tensor) -> Tensor:
+        """What rebuilds the rows, keeps the latents near the prior, and lets all of them pass for labelled."""
+        mean, log_variance = _encode(self.model.encoder, batch)
+        noise = torch.randn(mean.shape, generator=self._generator, device=batch.device)
+        rebuilt = self._decoder(mean + noise * torch.exp(0.5 * log_variance))
+        reconstruction = 0.5 * (batch - rebuilt).square().sum(dim=1).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
+        logits = self.model.discriminator(mean).squeeze(1)
+        deceit = binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+        return reconstruction + self._schedule.beta * divergence + self._schedule.adversary_weight * deceit
+
+    def discriminator_loss(self, batch: Tensor) -> Tensor:
+        """What tells the labelled half of the batch from the other."""
+        with torch.no_grad():
+            mean, _ = _encode(self.model.encoder, batch)
+        return binary_cross_entropy_with_logits(self.model.discriminator(mean).squeeze(1), self._is_labeled)
 
 
 def labeled_logits(pool: Blocks, model: VAALModel) -> np.ndarray:

@@ -3,5 +3,6 @@
 from skal.features._embedded import Embedded
 from skal.features._extractor import TorchFeatureExtractor
 from skal.features._resnet import resnet
+from skal.features._wide_resnet import wide_resnet
 
-__all__ = ["Embedded", "TorchFeatureExtractor", "resnet"]
+__all__ = ["Embedded", "TorchFeatureExtractor", "resnet", "wide_resnet"]

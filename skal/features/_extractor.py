@@ -11,10 +11,9 @@ from sklearn.exceptions import NotFittedError
 
 from skal._core.device import resolve_device
 from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
-from skal.features._backbones import known_n_features, refuse_unknown
+from skal.features._backbones import NAMED, known_n_features, refuse_unknown
 from skal.features._job import EmbeddingJob
 from skal.features._random_weights import draw_seed
-from skal.features._resnet import RESNETS
 from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]
@@ -31,7 +30,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     backbone : str or torch.nn.Module, default="resnet18"
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
-        ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
+        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
         (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
@@ -279,7 +278,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             If d is not known: of a module that was not fitted with images.
         """
         n_features = getattr(self, "n_features_out_", None)
-        if n_features is None and self.backbone in RESNETS:
+        if n_features is None and self.backbone in NAMED:
             n_features = known_n_features(self.backbone)
         if n_features is None:
             raise NotFittedError(
