@@ -26,12 +26,13 @@ _SUBPACKAGES = (
     "rounds",
     "samplers",
     "testing",
+    "vision",
 )
 
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
 
 
-_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features")
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "vision")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from skal._validation import (
 )
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.features._sources import open_images
 from skal.pool import open_pool
 from skal.rounds import IterativeSampler
 from skal.samplers import KMeansSampler
@@ -41,6 +42,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     sampler picks and at those labelled already; elsewhere y may hold anything. So a search over
     ``sampler__budget`` by scikit-learn's own tools compares budgets honestly. Where labels are still to be
     made, y is an oracle, ``indices -> labels``, that is asked for the picks only.
+
+    A classifier that learns from images (`skal.vision`) gets them as X, and the sampler works on embeddings of the same
+    images: ``fit(images, y, embeddings=X)``. Predictions are then made from images.
 
     Parameters
     ----------
@@ -65,9 +69,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The classes the classifier knows.
     n_features_in_ : int
-        Features seen during `fit`.
+        Features seen during `fit`, by the sampler.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
+        Names of the features, where they were a DataFrame whose columns are all strings.
 
     Examples
     --------
@@ -94,15 +98,18 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, labeled_indices=None, labels=None, ledger=None):
+    def fit(self, X, y, *, embeddings=None, labeled_indices=None, labels=None, ledger=None):
         """Pick rows, look up their labels, and train.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            The pool.
+        X : array-like of shape (n, d), or images where `embeddings` is given
+            The pool, as the classifier takes it.
         y : array-like of shape (n,), or callable
             Labels, read only at the picks and at `labeled_indices`; or an oracle, as `IterativeSampler` takes it.
+        embeddings : array-like of shape (n, d), default=None
+            The pool as the sampler takes it, the same rows in the same order. None means X. Scikit-learn's searches and
+            cross-validation re-index it with X.
         labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
             Rows labelled already; the classifier is trained on them too.
         labels : array-like of shape (len(labeled_indices),), default=None
@@ -118,9 +125,13 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As the sampler and the classifier do, and if `labels` or `ledger` come with y that is no oracle.
+            As the sampler and the classifier do, if `labels` or `ledger` come with y that is no oracle, and if
+            `embeddings` are not as many as X.
         """
-        pool = open_pool(self, X, reset=True)
+        has_two_views = embeddings is not None
+        pool = open_pool(self, embeddings if has_two_views else X, reset=True)
+        if has_two_views:
+            X = _images_by_row(X, pool)
         labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices)
         has_oracle = callable(y)
         if not has_oracle:
@@ -141,6 +152,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             targets = rows_of(y, trained_idx)
         fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
+        self._predicts_from_pool_rows = not has_two_views
         return self
 
     def _ask(self, pool, oracle, labeled_indices, n_labeled, labels, ledger):
@@ -164,7 +176,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -178,7 +190,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -192,7 +204,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -202,5 +214,17 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _delegate(self, method, X):
         check_is_fitted(self)
-        check_pool(self, X, reset=False)
+        if self._predicts_from_pool_rows:
+            check_pool(self, X, reset=False)
         return getattr(self.classifier_, method)(X)
+
+
+def _images_by_row(images, pool):
+    """Give images that can be indexed by the rows of the pool."""
+    opened = open_images(images)
+    if len(opened) != pool.n_rows:
+        raise ValueError(
+            f"X has {len(opened)} images and embeddings {pool.n_rows} rows; they must be of the same images in the "
+            "same order. Embedded with on_error='skip'? Then Embedded.valid_indices says which images have a row."
+        )
+    return opened.indexable

@@ -11,14 +11,15 @@ ROOT = Path(skal.__file__).parent
 
 LAYERS = [
     "registry", "_core", "_warnings", "greedy", "_files", "_validation", "pool", "base", "features", "datasets",
-    "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli", "__main__",
+    "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli",
+    "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.
 VISION = [
-    "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_wide_resnet", "_checkpoints", "_backbones", "_random_weights",
-    "_logits", "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest", "_kept_rows",
-    "_embedding_file", "_progress", "_job", "_extractor", "__init__",
+    "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_wide_resnet", "_checkpoints", "_backbones",
+    "_random_weights", "_logits", "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest",
+    "_kept_rows", "_embedding_file", "_progress", "_job", "_extractor", "__init__",
 ]  # fmt: skip
 
 

@@ -150,7 +150,8 @@ class VAALTraining(TrainingLoop):
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
         logits = self.model.discriminator(mean).squeeze(1)
         deceit = binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-        return reconstruction + self._schedule.beta * divergence + self._schedule.adversary_weight * deceit
+        loss: Tensor = reconstruction + self._schedule.beta * divergence + self._schedule.adversary_weight * deceit
+        return loss
 
     def discriminator_loss(self, batch: Tensor) -> Tensor:
         """What tells the labelled half of the batch from the other."""

@@ -30,8 +30,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     backbone : str or torch.nn.Module, default="resnet18"
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
-        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
-        (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
+        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"timm:<name>"`` is a model
+        of timm, where it is installed (``pip install skal[timm]``). A module must give (n, d), the features and not the
+        scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
         and whatever else it holds are left out. None leaves a module its weights, and gives a named backbone random

@@ -54,7 +54,9 @@ class WideResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, a=_NEGATIVE_SLOPE, mode="fan_out", nonlinearity="leaky_relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.groups(self.conv1(x)))).mean(dim=(2, 3))
+        x = self.relu(self.bn(self.groups(self.conv1(x))))
+        pooled: Tensor = x.mean(dim=(2, 3))
+        return pooled
 
 
 _PLANS = {"wide_resnet28_2": (28, 2), "wide_resnet28_8": (28, 8)}

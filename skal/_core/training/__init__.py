@@ -4,7 +4,7 @@ from skal._core.training._average import MovingAverage
 from skal._core.training._loop import TrainingLoop
 from skal._core.training._order import EpochOrder, StreamOrder
 from skal._core.training._rates import cosine_7_16, step_decay
-from skal._core.training._seeds import exact_convolutions, seed_of, seeded_step
+from skal._core.training._seeds import seed_of, seeded_step
 
 __all__ = [
     "EpochOrder",
@@ -12,7 +12,6 @@ __all__ = [
     "StreamOrder",
     "TrainingLoop",
     "cosine_7_16",
-    "exact_convolutions",
     "seed_of",
     "seeded_step",
     "step_decay",

@@ -72,7 +72,7 @@ class TrainingLoop:
             Gets the number of epochs that are over, from 1 on, and the means of the last one.
         """
         batches = iter(self.batches(self.n_done))
-        while self.n_done < self.n_steps:
+        while len(self.epoch_means) * self.steps_an_epoch < self.n_steps:
             self.run_epoch(batches, on_step)
             on_epoch(len(self.epoch_means), self.epoch_means[-1])
 

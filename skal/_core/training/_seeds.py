@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-__all__ = ["exact_convolutions", "seed_of", "seeded_step"]
+__all__ = ["seed_of", "seeded_step"]
 
 
 def seed_of(*numbers: int) -> int:
@@ -29,13 +29,4 @@ def seeded_step(seed: int, step: int, device: torch.device) -> Iterator[None]:
         torch.default_generator.manual_seed(own)  # torch.manual_seed would set those of all devices for good
         if device.type == "cuda":
             torch.cuda.default_generators[index].manual_seed(own)
-        yield
-
-
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Let cuDNN take only algorithms that give the same digits again, and not try which is fastest."""
-    with torch.backends.cudnn.flags(  # type: ignore[no-untyped-call]
-        enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-    ):
         yield
