@@ -8,7 +8,14 @@ from numbers import Integral, Real
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    RealNotInt,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -38,6 +45,7 @@ __all__ = [
     "HasMethods",
     "Integral",
     "Interval",
+    "Options",
     "Real",
     "RealNotInt",
     "StrOptions",

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from skal._core.device import resolve_device
-from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
+from skal._validation import DEVICE, Integral, Interval, Options, StrOptions, fit_context
 from skal.features._backbones import NAMED, known_n_features, refuse_unknown
 from skal.features._job import EmbeddingJob
 from skal.features._random_weights import draw_seed
@@ -61,6 +61,10 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True
         L2-normalise each embedding, as the paper does. Zero stays zero.
+    views : {1, 2}, default=1
+        2 embeds each image and its mirror image, which the paper's probes are trained on. A row is then twice as long:
+        ``X[:, :d]`` are the images, ``X[:, d:]`` the mirrored ones, each L2-normalised by itself. Samplers take the
+        former, `skal.classifiers.MultiViewClassifier` trains on both.
     on_error : {"raise", "skip"}, default="raise"
         What to do about an image that cannot be read: raise, naming it, or leave it out and warn at the end.
     random_state : int, RandomState instance or None, default=None
@@ -74,7 +78,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     device_ : torch.device
         Where `fit` found that it computes.
     n_features_out_ : int
-        d, the length of an embedding. Of a module known only if `fit` was given images.
+        d, the length of an embedding, or 2·d with two views. Of a module known only if `fit` was given images.
     seed_ : int or None
         Of the random weights; None where there are none.
 
@@ -136,6 +140,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         "autocast": [StrOptions({"auto", "float16", "bfloat16"}), None],
         "dtype": [StrOptions({"float32", "float16"})],
         "normalize": ["boolean"],
+        "views": [Options(Integral, {1, 2})],
         "on_error": [StrOptions({"raise", "skip"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -154,6 +159,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         autocast="auto",
         dtype="float32",
         normalize=True,
+        views=1,
         on_error="raise",
         random_state=None,
         verbose=0,
@@ -168,6 +174,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self.autocast = autocast
         self.dtype = dtype
         self.normalize = normalize
+        self.views = views
         self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
@@ -196,7 +203,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self.device_ = resolve_device(self.device)
         self.seed_ = draw_seed(self.backbone, self.weights, self.random_state)
         self.__dict__.pop("n_features_out_", None)
-        n_features = known_n_features(self.backbone)
+        n_features = self._known_n_features()
         if n_features is None and X is not None:
             n_features = EmbeddingJob.of(self).n_features(open_images(X))
         if n_features is not None:
@@ -256,7 +263,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, d), float32 or float16
+        ndarray of shape (n, d), or (n, 2·d) with two views, float32 or float16
             One row an image, in order.
         """
         return self.embed(X).embeddings
@@ -280,12 +287,16 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         """
         n_features = getattr(self, "n_features_out_", None)
         if n_features is None and self.backbone in NAMED:
-            n_features = known_n_features(self.backbone)
+            n_features = self._known_n_features()
         if n_features is None:
             raise NotFittedError(
                 f"How long an embedding of this {type(self).__name__} is will be known after fit(X) with images."
             )
         return np.array([f"torchfeatureextractor{number}" for number in range(n_features)], dtype=object)
+
+    def _known_n_features(self):
+        of_one_view = known_n_features(self.backbone)
+        return None if of_one_view is None else of_one_view * self.views
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

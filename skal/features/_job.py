@@ -68,7 +68,7 @@ class EmbeddingJob:
             image_transform=extractor.image_transform,
             batch_size=int(extractor.batch_size),
             num_workers=extractor.num_workers,
-            forward=Forward(device, autocast, extractor.dtype, bool(extractor.normalize)),
+            forward=Forward(device, autocast, extractor.dtype, bool(extractor.normalize), int(extractor.views)),
             on_error=extractor.on_error,
             verbose=extractor.verbose,
             expected_n_features=getattr(extractor, "n_features_out_", None),
@@ -164,6 +164,8 @@ class EmbeddingJob:
             "device": forward.device.type,
             "autocast": forward.autocast,
         }
+        if forward.views > 1:  # files from before there were views say nothing of them
+            identity["views"] = forward.views
         return EmbeddingFile(Path(output), images, forward.dtype, identity)
 
     def _refuse_other_length(self, embeddings: npt.NDArray[Any], of_earlier: int | None, name: str) -> None:
