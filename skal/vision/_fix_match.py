@@ -5,6 +5,7 @@ from __future__ import annotations
 from skal._validation import Integral, Interval, Real, fit_context
 from skal.vision._base import ImageClassifier
 from skal.vision._fix_match_training import FixMatchTraining, sgd_without_decay_of_scales
+from skal.vision._reading import decoded_once
 from skal.vision._training import LabeledImages
 
 __all__ = ["FixMatchClassifier"]
@@ -96,11 +97,11 @@ class FixMatchClassifier(ImageClassifier):
 
     The weak augmentation mirrors with probability ½ and shifts by an eighth of the side at most. The strong one adds
     two operations of RandAugment at one random magnitude, drawn anew for every 16 images, and a grey square, by kornia.
-    A class that no labelled image shows is never guessed. Files are resized and cropped as for embeddings, then
-    augmented.
+    A class that no labelled image shows is never guessed. Files are resized and cropped as for embeddings, once where
+    all of them then fit scikit-learn's ``working_memory``, else at each step, and augmented.
 
     Time: ``n_steps * batch_size * (1 + 2 * mu)`` images through the network, and back. Memory: four networks, the
-    activations of that many images, and a few batches of pixels for each worker.
+    activations of that many images, and the pixels of all files or a few batches of them for each worker.
 
     References
     ----------
@@ -224,10 +225,14 @@ class FixMatchClassifier(ImageClassifier):
         self.confident_curve_ = [means.get("confident", 0.0) for means in epoch_means]
 
     def _make_training(self, network, images, targets, weights, pool):
+        labeled, preparation = decoded_once(images, self._preparation_of(images), self.num_workers)
+        others, pool_preparation = labeled, preparation
+        if pool is not images and self.lambda_u > 0:
+            others, pool_preparation = decoded_once(pool, self._preparation_of(pool), self.num_workers)
         return self._training_class(
-            LabeledImages(images, targets, self._preparation_of(images)),
-            pool,
-            self._preparation_of(pool),
+            LabeledImages(labeled, targets, preparation),
+            others,
+            pool_preparation,
             network,
             sgd_without_decay_of_scales(network, self.lr, self.momentum, self.weight_decay),
             n_steps=self.n_steps,

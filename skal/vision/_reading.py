@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from skal._validation import working_memory_bytes
 from skal.features._loading import Batch, read_batches, resolve_workers
 from skal.features._preparation import OfImage, Preparation
-from skal.features._sources import Images, open_images
+from skal.features._sources import ArrayImages, Images, open_images
 from skal.vision._augment import crop_box
 
-__all__ = ["RandomCrops", "StepRequests", "open_pixels", "read_for_steps", "refuse_unreadable"]
+__all__ = ["RandomCrops", "StepRequests", "decoded_once", "open_pixels", "read_for_steps", "refuse_unreadable"]
+
+_DECODED_AT_ONCE = 64
 
 Request = TypeVar("Request")
 Read = TypeVar("Read")
@@ -30,6 +33,26 @@ def open_pixels(images: Any, estimator: str) -> Images:
             "Pass paths, a folder, a uint8 array (n, h, w[, c]) or a record of skal.datasets."
         )
     return opened
+
+
+def decoded_once(images: Images, preparation: Preparation, n_workers: int | None) -> tuple[Images, Preparation]:
+    """Read files that are the same at every step into one array, if it fits scikit-learn's ``working_memory``.
+
+    Returns
+    -------
+    images, preparation
+        Those that were passed, or pixels and what is left to do with them.
+    """
+    crop = preparation.crop
+    if images.kind != "files" or crop is None or len(images) * 3 * crop**2 > working_memory_bytes():
+        return images, preparation
+    requests = [
+        range(start, min(start + _DECODED_AT_ONCE, len(images))) for start in range(0, len(images), _DECODED_AT_ONCE)
+    ]
+    workers = resolve_workers(n_workers, images.takes_workers_unasked, len(requests))
+    batches = read_batches(partial(images.read, of_image=preparation.at_read), requests, workers)
+    pixels = np.concatenate([refuse_unreadable(batch) for batch in batches])
+    return ArrayImages(pixels), replace(preparation, resize=None, crop=None, on_device=True)
 
 
 @dataclass(frozen=True)

@@ -366,3 +366,21 @@ def test_cuda_gives_the_same_again_and_nearly_what_the_cpu_gives(make, pool):
     exact = make(device="cuda", autocast=None).fit(images, y)
     assert exact.score(images, y) > 0.9
     assert next(exact.network_.parameters()).device.type == "cpu"
+
+
+def test_files_are_decoded_once_where_they_fit(pool, tmp_path, monkeypatch):
+    from sklearn import config_context
+
+    from skal.features import _sources
+
+    images, y = pool
+    paths, decoded = in_files(images, tmp_path), []
+    decode = _sources.decode_with_status
+    monkeypatch.setattr(_sources, "decode_with_status", lambda path: decoded.append(str(path)) or decode(path))
+    settings = {"image_size": 12, "n_steps": 10, "num_workers": 0}
+    once = fix_match(**settings).fit(paths[:6], y[:6], X_pool=paths)
+    assert len(decoded) == 6 + 60 + 1  # one to see how long an embedding is
+    with config_context(working_memory=1e-3):
+        each_step = fix_match(**settings).fit(paths[:6], y[:6], X_pool=paths)
+    assert len(decoded) > 67 + 10 * 8 * 3
+    np.testing.assert_array_equal(once.predict_proba(images), each_step.predict_proba(images))
