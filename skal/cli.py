@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from skal._install import hint_for_extra
+
 try:
     import typer
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 except ImportError as error:
-    raise SystemExit("The command line needs typer and rich: `pip install skal[cli]`.") from error
+    raise SystemExit(f"The command line needs typer and rich: `{hint_for_extra('cli')}`.") from error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Low-budget active learning.")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skal._install import hint_for_extra
+
 __all__ = ["CLASS_COLORS", "LINE_COLORS", "MARKERS", "pyplot"]
 
 # Told apart with any color vision: Okabe and Ito's eight for lines, Tol's "muted" for points.
@@ -16,5 +18,5 @@ def pyplot():
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("Plots need matplotlib: `pip install skal[plot]`.") from error
+        raise ImportError(f"Plots need matplotlib: `{hint_for_extra('plot')}`.") from error
     return plt

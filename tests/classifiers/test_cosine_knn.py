@@ -138,6 +138,6 @@ def test_neighbours_that_mean_nothing(k, blobs):
 
 def test_faiss_asked_for_by_name_and_missing(monkeypatch, blobs):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[cpu\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[faiss-cpu\]"'):
         CosineKNNClassifier(algorithm="faiss").fit(*blobs)
     assert CosineKNNClassifier(algorithm="torch").fit(*blobs).score(*blobs) == 1.0
