@@ -12,6 +12,7 @@ from skal._install import DISTRIBUTION, hint_for_extra, hint_for_package
 
 ROOT = Path(skal.__file__).parents[1]
 IMPORT_NAME = skal.__name__
+UNKNOWN = "nothing"
 
 
 def tracked_texts():
@@ -40,8 +41,8 @@ def wrong_installs(text, extras):
     """What a text tells to install under the bare name of the import, or with an extra that is not known."""
     for line in text.replace("\\", "").splitlines():
         yield from re.findall(rf"(?<![\w./-]){IMPORT_NAME}\[[\w, -]*\]", line)  # with extras, wherever it stands
-        if re.search("install", line, re.IGNORECASE):
-            yield from re.findall(rf"install\b[^`;|&]*?\s[\"']?({IMPORT_NAME})(?=[\"'`\s,.]|$)", line)
+        if re.search(r"pip install|\(INSTALL\)", line):
+            yield from re.findall(rf"install\b[^`;|&]*?\s[\"']?({IMPORT_NAME})(?=[\"'`\s,]|\.?$|\.\s)", line)
             named = re.findall(rf"(?:{DISTRIBUTION}|\s[\"']?\.)\[([\w, -]+)\]", line)
             yield from {extra.strip() for names in named for extra in names.split(",")} - extras
 
@@ -54,8 +55,8 @@ def wrong_installs(text, extras):
         (f"`pip install {IMPORT_NAME}[cli]`", [f"{IMPORT_NAME}[cli]"]),
         (f"    {IMPORT_NAME}[cli,plot]", [f"{IMPORT_NAME}[cli,plot]"]),
         (rf'match=r"pip install {IMPORT_NAME}\[cli\]"', [f"{IMPORT_NAME}[cli]"]),
-        (f'pip install "{DISTRIBUTION}[nothing]"', ["nothing"]),
-        ('$(INSTALL) -e ".[cli,nothing]"', ["nothing"]),
+        (f'pip install "{DISTRIBUTION}[{UNKNOWN}]"', [UNKNOWN]),
+        (f'$(INSTALL) -e ".[cli,{UNKNOWN}]"', [UNKNOWN]),
         (f'pip install "{DISTRIBUTION}[cli]"', []),
         (f"pip install {DISTRIBUTION}", []),
         ('pip install -c constraints.txt ".[plot]"', []),
