@@ -20,8 +20,10 @@ from skal._validation import (
     fit_context,
     labeled_rows,
     local_generator,
+    minus_one_is_checked,
     resolve_budget,
     rows_of,
+    warn_of_minus_one,
     with_callbacks,
 )
 from skal.pool import Pool, open_pool
@@ -208,7 +210,9 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         budget = resolve_budget(self.budget, pool.n_rows, len(labeled_idx))
         rng, progress = local_generator(self.random_state), Progress(self)
         request = SelectionRequest(pool, labeled_idx, labels, budget, rng, progress)
-        with ordinary_torch():
+        if labels is not None:
+            warn_of_minus_one(labels)
+        with ordinary_torch(), minus_one_is_checked():
             picks = self._select_rows(request)
             pool.check_finite()
         progress.close()
