@@ -29,6 +29,7 @@ from skal._validation._sklearn import (
     column_or_1d,
     fit_context,
     has_fit_parameter,
+    is_number,
     with_callbacks,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "fixed_seed",
     "has_fit_parameter",
     "is_missing",
+    "is_number",
     "labeled_rows",
     "local_generator",
     "minus_one_is_checked",

@@ -130,7 +130,7 @@ def test_too_few_labelled_rows(blobs):
         CosineKNNClassifier(5).fit(X[:3], y[:3])
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5])
+@pytest.mark.parametrize("k", [0, -1, 1.5, True])
 def test_neighbours_that_mean_nothing(k, blobs):
     with pytest.raises(ValueError, match="n_neighbors must be an int"):
         CosineKNNClassifier().fit(*blobs).kneighbors(blobs[0], k)
