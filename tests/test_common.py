@@ -122,5 +122,5 @@ def test_true_and_false_are_no_numbers(estimator_class, name, value, rng):
 
 @pytest.mark.parametrize("estimator_class", [skal.rounds.IterativeSampler, skal.rounds.MultiKMeansSampler])
 def test_true_is_no_total(estimator_class, rng):
-    with pytest.raises(ValueError, match="'budgets' parameter .* Got True"):
+    with pytest.raises(ValueError, match=r"'budgets' parameter .* Got True"):
         estimator_class(budgets=(True, 5)).fit(rng.normal(size=(N, D)))

@@ -62,7 +62,6 @@ __all__ = [
 ]
 
 
-
 def is_number(value: Any, kind: type = Real) -> bool:
     """Tell a number of some kind from True and False, which are ints to Python and a slip where a number is meant."""
     return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
