@@ -30,7 +30,7 @@ def demo(
     n_jobs: Annotated[int | None, typer.Option(help="Processes; by default one.")] = None,
 ) -> None:
     """Choose which of 1,797 handwritten digits to label, and compare with random choice."""
-    from skal._demo import BUDGETS, N_SEEDS, draw_demo, make_classifiers, make_samplers, run_demo
+    from skal._demo import BUDGETS, EXPLANATION, N_SEEDS, draw_demo, make_classifiers, make_samplers, run_demo
 
     console = Console()
     console.print(
@@ -42,6 +42,7 @@ def demo(
         task = progress.add_task("Selecting and training", total=n_scores)
         curve = run_demo(n_jobs=n_jobs, on_score=lambda score: progress.advance(task))
     typer.echo(f"\n{curve}\n")
+    typer.echo(f"{EXPLANATION}\n")
     try:
         pictures = draw_demo(curve, output)
     except ImportError as error:
