@@ -64,6 +64,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         The fitted classifier.
     selected_indices_ : ndarray of shape (budget,), int64
         The rows that were picked.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     ledger_ : Ledger
         Everything that was asked and answered. Only there where y is an oracle.
     classes_ : ndarray of shape (n_classes,)
@@ -144,6 +146,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 trained_idx, targets = self._ask(pool, y, labeled_indices, len(labeled_idx), labels, ledger)
             else:
                 trained_idx, targets = self._look_up(pool, y, labeled_idx)
+        vars(self).pop("selected_index_", None)
+        if pool.index is not None:
+            self.selected_index_ = pool.index[self.selected_indices_]
         warn_of_minus_one(targets, getattr(self.classifier_, "classes", None))
         with minus_one_is_checked():
             fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
