@@ -11,8 +11,8 @@ ROOT = Path(skal.__file__).parent
 
 LAYERS = [
     "registry", "_install", "_core", "_warnings", "greedy", "_files", "_validation", "pool", "base", "_pipeline",
-    "features", "datasets", "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo",
-    "cli", "__main__",
+    "features", "datasets", "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing",
+    "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.
