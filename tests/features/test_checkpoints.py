@@ -326,5 +326,5 @@ def test_what_is_no_pickle_is_not_taken_for_code(content, tmp_path):
 def test_safetensors_missing_names_the_extra(monkeypatch, trained, tmp_path):
     save_file(trained, tmp_path / "model.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[vision\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[vision\]"'):
         load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "model.safetensors")
