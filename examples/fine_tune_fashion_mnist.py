@@ -1,6 +1,6 @@
 """40 labels picked by K-means, three ways to learn from them: a layer on embeddings, the same with crops, fine-tuning.
 
-Needs the extra packages of ``pip install "skal[examples]"`` and Debian's package dataset-fashion-mnist.
+Needs the extra packages of ``pip install "skal-al[examples]"`` and Debian's package dataset-fashion-mnist.
 """
 
 import argparse

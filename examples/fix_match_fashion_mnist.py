@@ -1,6 +1,6 @@
 """40 labels and 4,000 images without: FixMatch beside the same network on the labels alone.
 
-K-means picks on pixels, so that nothing is needed beside ``pip install "skal[vision]"`` and Debian's package
+K-means picks on pixels, so that nothing is needed beside ``pip install "skal-al[vision]"`` and Debian's package
 dataset-fashion-mnist. About five minutes on a CPU; `benchmarks/image_classifiers.py` trains longer, and gains more.
 """
 

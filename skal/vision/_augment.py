@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skal._install import hint_for_extra
+
 __all__ = ["StrongAugmentation", "crop_box", "flip", "shift_and_flip"]
 
 Box = tuple[float, float, float, float]
@@ -87,7 +89,7 @@ class StrongAugmentation:
             from kornia.augmentation import RandomErasing
             from kornia.augmentation.auto import RandAugment
         except ImportError as error:
-            raise ImportError("FixMatch's strong augmentation needs kornia: pip install skal[vision]") from error
+            raise ImportError(f"FixMatch's strong augmentation needs kornia: {hint_for_extra('vision')}") from error
         self._rand_augment: Any = RandAugment(n=_OPERATIONS, m=1)
         self._cutout: Any = RandomErasing(scale=_CUTOUT_AREA, ratio=(1.0, 1.0), value=_GREY, p=1.0)
 

@@ -107,7 +107,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         NotFittedError
             If it is not fitted.
         ImportError
-            If safetensors (``skal[vision]``) is missing.
+            If safetensors (the extra ``vision``) is missing.
 
         Notes
         -----

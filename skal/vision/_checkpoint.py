@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from skal._files._atomic import write_atomically
+from skal._install import hint_for_extra
 from skal.vision._training import ImageTraining
 
 __all__ = ["Checkpoint", "read_tensors", "write_tensors"]
@@ -105,5 +106,5 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ImportError("To keep a network in a file, safetensors is needed: pip install skal[vision]") from error
+        raise ImportError(f"To keep a network in a file, safetensors is needed: {hint_for_extra('vision')}") from error
     return safetensors.torch

@@ -217,7 +217,7 @@ class FineTuneClassifier(ImageClassifier):
         TypeError
             If X is a Dataset, whose items are prepared already.
         ImportError
-            If Pillow or safetensors (``skal[vision]``) or timm (``skal[timm]``) is needed and missing.
+            If Pillow or safetensors (the extra ``vision``) or timm (``timm``) is needed and missing.
         """
         return self._fit(X, y, sample_weight=sample_weight)
 

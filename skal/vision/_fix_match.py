@@ -216,7 +216,7 @@ class FixMatchClassifier(ImageClassifier):
         TypeError
             If X or `X_pool` is a Dataset, whose items are prepared already.
         ImportError
-            If kornia, Pillow or safetensors (``skal[vision]``) or timm (``skal[timm]``) is needed and missing.
+            If kornia, Pillow or safetensors (the extra ``vision``) or timm (``timm``) is needed and missing.
         """
         return self._fit(X, y, X_pool)
 
