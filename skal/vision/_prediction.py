@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -37,16 +36,14 @@ def outputs_of(
     asked = n_workers if images.takes_workers else 0
     workers = resolve_workers(asked, images.takes_workers_unasked, len(requests))
     batches = read_batches(partial(images.read, of_image=preparation.at_read), requests, workers)
-    was_training = model.training
+    was_training, found = model.training, []
     model.eval().to(device, memory_format=forward.memory_format)  # type: ignore[call-overload]
     try:
         with torch.no_grad():
-            return np.concatenate(list(_outputs(forward, model, preparation, batches, images)))
+            for batch, outputs in forward.run(model, preparation, batches, images):
+                refuse_unreadable(batch)
+                found.append(outputs)
     finally:
         model.train(was_training)
-
-
-def _outputs(forward, model, preparation, batches, images) -> Iterator[npt.NDArray[np.float32]]:  # type: ignore[no-untyped-def]
-    for batch, outputs in forward.run(model, preparation, batches, images):
-        refuse_unreadable(batch)
-        yield outputs
+    of_all: npt.NDArray[np.float32] = np.concatenate([outputs for outputs in found if outputs is not None])
+    return of_all
