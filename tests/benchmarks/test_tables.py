@@ -290,7 +290,7 @@ def test_embeddings_are_hashed_once_a_run(datasets, weights, output, monkeypatch
     assert run(*command("1", datasets, weights, output, "--dry-run")).exit_code == 0
     n_of_dry_run = len(hashed)
     assert run(*command("1", datasets, weights, output)).exit_code == 0
-    assert (n_of_dry_run, len(hashed)) == (2, 4)  # the pool and the test set
+    assert (n_of_dry_run, len(hashed)) == (4, 8)  # the pool and the test set, with and without mirrored images
 
 
 def test_what_is_missing_is_said_before_anything_is_embedded(datasets, weights, tmp_path):
