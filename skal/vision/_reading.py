@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from skal._install import hint_for_extra
 from skal._validation import working_memory_bytes
 from skal.features._loading import Batch, read_batches, resolve_workers
 from skal.features._preparation import OfImage, Preparation
@@ -70,6 +71,12 @@ class RandomCrops:
     images: Images
     preparation: Preparation
     scale: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        try:
+            import PIL  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f"Random crops need Pillow: {hint_for_extra('vision')}") from error
 
     def __call__(self, rows: npt.NDArray[np.int64], seed: int) -> Batch:
         of_image: OfImage = partial(self._crop, np.random.default_rng(seed))

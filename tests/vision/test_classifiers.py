@@ -1,6 +1,7 @@
 """What both classifiers over images hold, and what each of them learns."""
 
 import pickle
+import sys
 import warnings
 from contextlib import nullcontext
 
@@ -384,3 +385,18 @@ def test_files_are_decoded_once_where_they_fit(pool, tmp_path, monkeypatch):
         each_step = fix_match(**settings).fit(paths[:6], y[:6], X_pool=paths)
     assert len(decoded) > 67 + 10 * 8 * 3
     np.testing.assert_array_equal(once.predict_proba(images), each_step.predict_proba(images))
+
+
+@pytest.mark.parametrize(
+    ("make", "package", "message"),
+    [(fine_tune, "PIL", "crops need Pillow"), (fix_match, "kornia.augmentation", "augmentation needs kornia")],
+)
+def test_a_missing_package_is_named_with_its_extra(make, package, message, pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=message + r'.*pip install "skal-al\[vision\]"'):
+        make().fit(*pool)
+
+
+def test_the_labelled_images_alone_need_no_kornia(pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
+    assert fix_match(lambda_u=0.0, n_steps=2).fit(*pool).n_steps_ == 2
