@@ -21,7 +21,7 @@ def test_every_sampler_without_labels_is_asked():
 
 def test_the_table_gives_mean_and_interval_of_paired_differences(blobs, monkeypatch, capsys):
     X, y = blobs
-    pool = LabeledPool("blobs", X[::2], y[::2], X[1::2], y[1::2])
+    pool = LabeledPool("blobs", X, y, X[1::2], y[1::2])
     random = bench.in_rounds(IterativeSampler(RandomSampler())), bench.in_one_shot(RandomSampler())
     monkeypatch.setattr(bench, "ROUNDS", {"Random": random})
     gaps, alone = [], []
