@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skal._core.anchors import anchored_scatter, pull
+from skal._core.products import total
 
 __all__ = ["ClusterSums"]
 
@@ -96,4 +97,4 @@ class ClusterSums:
 
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""
-        return float(self.scatter().sum())
+        return total(self.scatter())

@@ -17,6 +17,7 @@ from skal._core.anchors import half_costs, pull
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
+from skal._core.products import total
 
 __all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
 
@@ -63,7 +64,7 @@ def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor,
         tile_sq_dist = to_sq_dist(score, tile.half_sq_norms)
         sq_dist[tile.slice] = tile_sq_dist
         cluster_sums.add(tile.rows, labels[tile.slice])
-        inertia += float(tile_sq_dist.sum(dtype=torch.float64))
+        inertia += total(tile_sq_dist)
     cluster_sums.flush()
     return LloydPass(labels, sq_dist, cluster_sums.sums, cluster_sums.counts, inertia)
 
@@ -97,7 +98,7 @@ def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) 
         tile_sq_dist = row_sq_dist(tile.rows, centers[tile_labels])
         labels[tile.slice] = tile_labels
         sq_dist[tile.slice] = tile_sq_dist
-        inertia += float(tile_sq_dist.sum(dtype=torch.float64))
+        inertia += total(tile_sq_dist)
     return Partition(labels, sq_dist, inertia)
 
 
@@ -152,7 +153,7 @@ def lloyd(
         sums, counts = _refill_empty(pool, centers, found, 0 if anchors is None else len(anchors))
         moved = (sums / counts.clamp(min=1)[:, None]).to(centers.dtype)
         moved = pull(torch.where((counts > 0)[:, None], moved, centers), anchors)
-        sq_shift = float((moved - centers).square().sum(dtype=torch.float64))
+        sq_shift = total((moved - centers).square())
         centers = moved
         if sq_shift <= max_sq_shift:
             break

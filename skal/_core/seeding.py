@@ -8,6 +8,7 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
 from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
+from skal._core.products import total
 
 __all__ = ["greedy_kmeans_plus_plus", "kmeans_plus_plus"]
 
@@ -47,11 +48,11 @@ def kmeans_plus_plus(
         sq_dist[torch.tensor(new, dtype=torch.int64, device=pool.device)] = 0.0
         n_missing = n_clusters - len(chosen)
         cumulative = sq_dist.double().cumsum(dim=0)
-        total = float(cumulative[-1])
-        if n_missing == 0 or total <= 0.0:
+        left = float(cumulative[-1])
+        if n_missing == 0 or left <= 0.0:
             break
         new = _accept_by_rejection(
-            pool, sq_dist, cumulative, total, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
+            pool, sq_dist, cumulative, left, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
         )
         chosen += new
     if n_missing:
@@ -91,7 +92,7 @@ def greedy_kmeans_plus_plus(
         draws = torch.from_numpy(rng.random(n_candidates)).to(pool.device) * cumulative[-1]
         drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
         (lowered,) = pool.map_gather(lower_to_each_block, pool.take(drawn.cpu()), [sq_dist])
-        best = int(lowered.sum(dim=0, dtype=torch.float64).argmin())
+        best = int(np.argmin([total(left) for left in lowered.T]))
         chosen.append(int(drawn[best]))
         sq_dist = lowered[:, best].clone()
         sq_dist[chosen[-1]] = 0.0
@@ -102,12 +103,12 @@ def _accept_by_rejection(
     pool: Blocks,
     sq_dist: Tensor,
     cumulative: Tensor,
-    total: float,
+    left: float,
     n_missing: int,
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    draws = torch.from_numpy(rng.random(n_draws) * total).to(pool.device)
+    draws = torch.from_numpy(rng.random(n_draws) * left).to(pool.device)
     drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
     bound = sq_dist[drawn].double().cpu().numpy()
     candidate_rows = pool.take(drawn.cpu())

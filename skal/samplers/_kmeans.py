@@ -201,7 +201,7 @@ class KMeansSampler(BaseSampler):
         return labels, np.sqrt(sq_dist) / self._frame.factor
 
     def _select_rows(self, request):
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_, self._frame = view.device, view.frame
         anchor_idx = request.labeled_idx if self.labeled_rows == "cover" else request.labeled_idx[:0]
         anchors = view.blocks.take(anchor_idx) if len(anchor_idx) else None

@@ -12,6 +12,7 @@ from torch import Tensor
 from skal._core.blocks import Block, Blocks, power_of_two_below
 from skal._core.distances import row_sq_dist
 from skal._core.kmeans import KMeansResult, Partition, lloyd
+from skal._core.products import product, total
 from skal._core.projection import PrincipalAxes, principal_axes, project
 from skal._core.restricted._descent import Descent, OnIteration
 from skal._core.restricted._moves import pieces
@@ -125,7 +126,7 @@ def restricted_kmeans(
     is_placed = (counts > 0) | (torch.arange(n_clusters, device=counts.device) < descent.clusters.n_anchored)
     centers = torch.where(is_placed[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
-    return KMeansResult(centers, Partition(labels, sq_dist, float(sq_dist.sum(dtype=torch.float64))), n_done)
+    return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
 
 
 def first_centers(
@@ -151,7 +152,7 @@ def first_centers(
 
 def on_axes(points: Tensor, axes: PrincipalAxes) -> Tensor:
     """Principal coordinates of a few points, (k, d) → (k, n_components)."""
-    return (points - axes.mean) @ axes.directions
+    return product(points - axes.mean, axes.directions)
 
 
 def measure(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
