@@ -1,5 +1,6 @@
 """The paper's baseline."""
 
+import joblib
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -90,6 +91,15 @@ def test_given_centroids_work_in_a_tight_cone(rng):
     theirs = KMeans(5, init=unit[:5], n_init=1, tol=0, algorithm="lloyd", max_iter=300).fit(unit)
     assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-4)
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+
+
+def test_a_sampler_that_joblib_maps_assigns_without_a_warning(blobs, tmp_path):
+    X, _ = blobs
+    sampler = KMeansSampler(budget=5, random_state=0).fit(X)
+    joblib.dump(sampler, tmp_path / "sampler.joblib")
+    mapped = joblib.load(tmp_path / "sampler.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(mapped.assign(X)[0], sampler.assign(X)[0])
+    assert not mapped._centers.flags.writeable
 
 
 def test_a_common_offset_costs_no_digits(blobs):
