@@ -118,6 +118,11 @@ class Pool(OpenedRows):
     def dtype(self) -> Any:
         return self.rows.dtype
 
+    @property
+    def index(self) -> Any:
+        """The index of the source where it is a DataFrame, else None."""
+        return self.source.index if hasattr(self.source, "iloc") else None
+
     def view(
         self,
         metric: str | None = None,

@@ -62,6 +62,7 @@ def test_entries_come_back_in_order_and_may_be_added_to(path):
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_and_double_nothing(path, rng):
     acknowledged = []
     for _ in range(20):
