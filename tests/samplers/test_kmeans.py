@@ -13,6 +13,7 @@ from skal._core.restricted import _run as restricted_module
 from skal.classifiers import CosineKNNClassifier
 from skal.pool import _view as view_module
 from skal.samplers import KMeansSampler
+from skal.testing._pools import drawn_pool
 
 
 def test_the_picks_are_the_members_nearest_their_centroids(digits):
@@ -305,3 +306,10 @@ def test_restricted_passes_are_limited_and_reported(digits, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == sampler.n_iter_ <= 7
     assert printed[0].startswith("[KMeansSampler] restricted 1: inertia ")
+
+
+@pytest.mark.parametrize("seed", [2, 1151])
+def test_restricted_works_where_float32_finds_no_principal_directions(seed):
+    X = drawn_pool("signs", 2, 40, np.random.default_rng(seed))
+    sampler = KMeansSampler(1, algorithm="restricted", random_state=seed).fit(X)
+    assert sampler.inertia_ == pytest.approx(((normalize(X) - normalize(X).mean(axis=0)) ** 2).sum(), rel=1e-5)
