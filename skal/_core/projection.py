@@ -68,7 +68,8 @@ def _eigenvectors(covariance: Tensor) -> Tensor:
             return directions
     except torch.linalg.LinAlgError:
         pass
-    return torch.linalg.eigh(covariance.double())[1].to(covariance.dtype)
+    in_float64: Tensor = torch.linalg.eigh(covariance.double())[1]
+    return in_float64.to(covariance.dtype)
 
 
 def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
