@@ -276,6 +276,7 @@ class Tiny(torch.nn.Module):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".legacy", ".safetensors"])
+@pytest.mark.slow
 def test_a_file_that_is_cut_or_damaged_anywhere_loads_or_is_named(suffix, tmp_path, rng):
     whole, path = tmp_path / f"whole{suffix}", tmp_path / f"damaged{suffix}"
     state = {f"module.{name}": tensor for name, tensor in Tiny().state_dict().items()}
