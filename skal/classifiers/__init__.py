@@ -1,6 +1,7 @@
 """Classifiers for a handful of labelled embeddings."""
 
 from skal.classifiers._cosine_knn import CosineKNNClassifier
+from skal.classifiers._graph import GraphClassifier
 from skal.classifiers._linear_probe import LinearProbe
 
-__all__ = ["CosineKNNClassifier", "LinearProbe"]
+__all__ = ["CosineKNNClassifier", "GraphClassifier", "LinearProbe"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skal._core.blocks import Blocks
-from skal._core.device import resolve_device
+from skal._core.device import ordinary_torch, resolve_device
+from skal._core.graph import Neighbors
 from skal._files._fingerprint import fingerprint
 from skal._validation import OpenedRows, check_pool, rows_of
 from skal.pool._frame import Frame, find_frame
@@ -18,6 +21,7 @@ from skal.pool._view import PoolView
 __all__ = ["Pool", "open_pool"]
 
 METRICS = ("cosine", "euclidean")
+NEIGHBOR_ALGORITHMS = ("auto", "exact", "cells")
 
 
 class Pool(OpenedRows):
@@ -138,6 +142,62 @@ class Pool(OpenedRows):
             frame = find_frame(self.rows, metric, where)
             self._views[metric, where] = PoolView(self.rows, frame, where)
         return self._views[metric, where]
+
+    @ordinary_torch()
+    def neighbors(
+        self,
+        k: int = 10,
+        *,
+        metric: str | None = None,
+        device: str | torch.device | None = None,
+        algorithm: str = "auto",
+    ) -> Neighbors:
+        """Find the nearest other rows of each row; kept with the pool, also for a smaller `k`.
+
+        Parameters
+        ----------
+        k : int, default=10
+            Neighbours of each row; n - 1 where the pool has no more.
+        metric : {"cosine", "euclidean"}, default=None
+            None means the pool's own. Under "cosine" the distance is Euclidean between unit rows.
+        device : str or torch.device, default=None
+            None means the pool's own.
+        algorithm : {"auto", "exact", "cells"}, default="auto"
+            "exact" compares every row with every other: ``2·n²·d`` operations, 12 bytes for each number of the pool.
+            "cells" compares the rows of a K-means cell of some 1,000 rows with those of the cells around it, as
+            many as it takes to find more than 95 % of the neighbours; what it found is measured on 256 rows. It does
+            not depend on any seed. "auto" is exact up to 65,536 rows.
+
+        Returns
+        -------
+        Neighbors
+            `indices` int32 and `sq_dist` float32, both of shape (n, k), nearest first, and the measured `recall`.
+            Exact neighbours at equal distances are in ascending order, on any device and for any number of threads.
+
+        Raises
+        ------
+        ValueError
+            If k is no int of at least 1, the metric, device or algorithm is not known, or a row holds NaN or
+            infinity (the first is named).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import skal
+        >>> pool = skal.Pool(np.array([[0.0], [1.0], [1.5], [9.0]]), metric="euclidean")
+        >>> pool.neighbors(2).indices
+        array([[1, 2],
+               [2, 0],
+               [1, 0],
+               [2, 1]], dtype=int32)
+        """
+        if not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k must be an int of at least 1; found {k!r}.")
+        if algorithm not in NEIGHBOR_ALGORITHMS:
+            raise ValueError(f"algorithm={algorithm!r} is not known; use one of {', '.join(NEIGHBOR_ALGORITHMS)}.")
+        view = self.view(metric, device)
+        found = view.neighbors(int(k), algorithm)
+        return replace(found, sq_dist=(found.sq_dist / view.frame.factor / view.frame.factor).astype(np.float32))
 
     def blocks_in(self, frame: Frame, device: torch.device) -> Blocks:
         """Return the rows prepared as another pool's were, or this one's own where the frames are the same."""
