@@ -1,6 +1,7 @@
 """Samplers: which rows of a pool to label."""
 
 from skal.samplers._core_set import CoreSetSampler
+from skal.samplers._graph_coverage import GraphCoverageSampler
 from skal.samplers._kmeans import KMeansSampler
 from skal.samplers._random import RandomSampler
 from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
@@ -10,6 +11,7 @@ from skal.samplers._vaal import VAALSampler
 
 __all__ = [
     "CoreSetSampler",
+    "GraphCoverageSampler",
     "KMeansSampler",
     "LeastConfidenceSampler",
     "MarginSampler",
