@@ -22,6 +22,7 @@ __all__ = ["Level", "coverage_kernel", "levels_of", "pick_on_level"]
 
 COARSEST, FINEST, _FINER = 4096, 1 << 18, 4
 _ROWS_A_PICK = 50
+_WHOLE_UP_TO = COARSEST + COARSEST // _ROWS_A_PICK  # the coarsest sample and all that may cover it
 _LOCALITY = 2.0
 _POWERS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _PAIRS_AT_ONCE = 1 << 15
@@ -49,7 +50,7 @@ def levels_of(n_rows: int) -> Iterator[Level]:
 def coverage_kernel(rows: Blocks, neighbors: Neighbors, alpha: float) -> Any:
     """Return what each row covers: the diffusion kernel of the graph, times ``exp(−2 d² / v)``.
 
-    v is the mean squared distance of the rows to their mean. The kernel is whole up to 4,096 rows, beyond that
+    v is the mean squared distance of the rows to their mean. The kernel is whole up to 4,177 rows, beyond that
     truncated to at most 256 entries a row.
 
     Returns
@@ -61,7 +62,7 @@ def coverage_kernel(rows: Blocks, neighbors: Neighbors, alpha: float) -> Any:
     whole = rows.whole()
     variance = float((whole.double() - whole.double().mean(dim=0)).square().sum(dim=1).mean())
     per_sq_dist = _LOCALITY / variance if variance > 0 else 0.0
-    if rows.n_rows <= COARSEST:
+    if rows.n_rows <= _WHOLE_UP_TO:
         kernel = diffusion_kernel(normalized, alpha)
         sq_dist = pairwise_sq_dist(whole.double(), whole.double()).fill_diagonal_(0.0).cpu().numpy()
         return _as_csr(kernel * np.exp(-per_sq_dist * sq_dist))

@@ -69,7 +69,8 @@ def truncated_diffusion_kernel(affinity: Any, alpha: float) -> Any:
     step = sparse.csr_array(alpha * affinity)
     n_rows = step.shape[0]
     parts = [
-        _largest(_walks(step, start, min(start + _ROWS_AT_ONCE, n_rows))) for start in range(0, n_rows, _ROWS_AT_ONCE)
+        _largest(_walks(step, start, min(start + _ROWS_AT_ONCE, n_rows)), start)
+        for start in range(0, n_rows, _ROWS_AT_ONCE)
     ]
     kernel = sparse.vstack(parts, format="csr")
     scale = 1.0 / np.sqrt(kernel.diagonal())
@@ -93,13 +94,14 @@ def _walks(step: Any, start: int, stop: int) -> Any:
     return total
 
 
-def _largest(rows: Any) -> Any:
-    """Keep the largest entries of each row."""
+def _largest(rows: Any, start: int) -> Any:
+    """Keep the largest entries of each row, and that of the row itself; rows are those of a kernel from `start` on."""
     sizes = np.diff(rows.indptr)
     if sizes.max(initial=0) <= _KEPT:
         return rows
     row_of = np.repeat(np.arange(len(sizes)), sizes)
-    order = np.lexsort((rows.indices, -rows.data, row_of))
+    importance = np.where(rows.indices == row_of + start, np.inf, rows.data)
+    order = np.lexsort((rows.indices, -importance, row_of))
     place = np.arange(len(order)) - np.repeat(rows.indptr[:-1], sizes)
     kept = np.sort(order[place < _KEPT])
     return sparse.csr_array((rows.data[kept], (row_of[kept], rows.indices[kept])), shape=rows.shape)
