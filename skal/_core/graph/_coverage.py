@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,11 +118,14 @@ def pick_on_level(
         greedy = LazyGreedy(
             SparseCoverage(powered, np.concatenate([covering, so_far])), excluded=np.union1d(excluded, so_far)
         )
-        n_before = len(picked)
-        picked += greedy.pick(n_more, on_batch=lambda n, bound, before=n_before: on_batch(before + n, bound)).tolist()
+        picked += greedy.pick(n_more, on_batch=partial(_after, len(picked), on_batch)).tolist()
         if len(picked) == n_picks:
             break
     return np.array(picked, dtype=np.int64)
+
+
+def _after(n_before: int, on_batch: Callable[[int, float], object], n_picks: int, bound: float) -> None:
+    on_batch(n_before + n_picks, bound)
 
 
 def _as_csr(dense: npt.NDArray[np.float64]) -> Any:
