@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 import skal
 from skal._core.graph import Neighbors, _coverage, _diffusion, levels_of
@@ -155,12 +156,16 @@ def test_the_largest_entries_of_each_row_are_kept(rng, monkeypatch):
     for own, row, few in zip(range(100, 200), walks.toarray(), kept.toarray(), strict=True):
         row[own] = np.inf
         assert set(np.flatnonzero(few)) == set(np.argsort(-row, kind="stable")[:5])
-    np.testing.assert_allclose(truncated_diffusion_kernel(S, 0.9).diagonal(), 1)
+
+
+def test_a_rows_own_entry_is_kept_beside_a_larger_one(monkeypatch):
+    """A leaf of a star is more like the hub than like itself, before the kernel is normalised."""
+    monkeypatch.setattr(_diffusion, "_KEPT", 1)
+    star = sparse.csr_array(np.array([[0, 1, 1, 1], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]) / np.sqrt(3))
+    np.testing.assert_allclose(truncated_diffusion_kernel(star, 0.95).toarray(), np.eye(4))
 
 
 def test_sparse_coverage_is_facility_location(rng):
-    from scipy import sparse
-
     dense = rng.uniform(size=(80, 80)) * (rng.uniform(size=(80, 80)) < 0.2) + np.eye(80)
 
     class Matrix:
