@@ -179,7 +179,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, targets = encode_labels(self, labeled_X, y, self.classes)
         class_weights = self._class_weights(targets)
         pool = open_pool(self, X if X_pool is None else X_pool, reset=False)
-        view = pool.view(self.metric, self.device)
+        view = pool.view(self.metric, self.device, for_distances=True)
         self.device_, self._frame, self._pool_blocks = view.device, view.frame, view.blocks
         labeled = self._frame.blocks(labeled_X, self.device_).whole()
         weights = affinity(view.neighbors(self.n_neighbors))

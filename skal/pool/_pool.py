@@ -216,7 +216,7 @@ class Pool(OpenedRows):
             raise ValueError(f"k must be an int of at least 1; found {k!r}.")
         if algorithm not in NEIGHBOR_ALGORITHMS:
             raise ValueError(f"algorithm={algorithm!r} is not known; use one of {', '.join(NEIGHBOR_ALGORITHMS)}.")
-        view = self.view(metric, device)
+        view = self.view(metric, device, for_distances=True)
         found = view.neighbors(int(k), algorithm)
         return replace(found, sq_dist=(found.sq_dist / view.frame.factor / view.frame.factor).astype(np.float32))
 

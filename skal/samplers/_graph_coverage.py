@@ -42,6 +42,8 @@ class GraphCoverageSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the greedy: a smaller budget picks a prefix.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     device_ : torch.device
         Where neighbours were found.
     n_features_in_ : int
@@ -121,7 +123,7 @@ class GraphCoverageSampler(BaseSampler):
         self.verbose = verbose
 
     def _select_rows(self, request):
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
         view.blocks.check_finite()
         order = request.rng.permutation(view.n_rows)

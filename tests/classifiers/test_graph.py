@@ -74,6 +74,7 @@ def test_many_classes_in_blocks_and_the_largest_kept(method, rng, monkeypatch):
     monkeypatch.setattr(_propagation, "_ELEMENTS_AT_ONCE", 300 * 7)
     blocks = GraphClassifier(method).fit(X[picks], y[picks], X_pool=X)
     np.testing.assert_allclose(blocks.predict_proba(X), whole.predict_proba(X), atol=1e-9)
+    monkeypatch.setattr(_propagation, "_ELEMENTS_AT_ONCE", 300 * 3)  # less than what is kept
     monkeypatch.setattr(_shares, "_KEPT", 5)
     with config_context(working_memory=0.001):
         kept = GraphClassifier(method).fit(X[picks], y[picks], X_pool=X)

@@ -46,6 +46,15 @@ def test_copies_and_zero_rows_are_ranked_by_row(metric, rng):
         assert row not in found.indices[row]
 
 
+@pytest.mark.parametrize("algorithm", ["exact", "cells"])
+def test_a_tight_cone_keeps_its_neighbours(algorithm, rng):
+    X = np.ones(6) + 1e-6 * rng.normal(size=(300, 6))
+    found = skal.Pool(X).neighbors(5, algorithm=algorithm)
+    indices, sq_dist = brute_force(X, 5, "cosine")
+    np.testing.assert_array_equal(found.indices, indices)
+    np.testing.assert_allclose(found.sq_dist, sq_dist, rtol=1e-4)
+
+
 def test_units_are_those_of_the_rows(rng):
     X = rng.normal(size=(50, 4))
     far = skal.Pool(X * 2.0**30 + 2.0**34, metric="euclidean").neighbors(3)
