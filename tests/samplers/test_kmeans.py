@@ -75,7 +75,7 @@ def test_a_tight_cone_under_cosine_is_clustered_as_its_differences_are(algorithm
 def test_a_tight_cone_keeps_its_frame_for_other_pools(rng):
     X, unit, _ = make_cone(rng, 3e-5)
     half = len(X) // 2
-    sampler = KMeansSampler(budget=80, algorithm="lloyd", random_state=0).fit(X[:half], labeled_indices=np.arange(20))
+    sampler = KMeansSampler(budget=100, algorithm="lloyd", random_state=0).fit(X[:half])
     labels, distances = sampler.assign(X[half:])
     n_clusters = len(sampler.cluster_centers_)
     centers = np.stack([unit[:half][sampler.labels_ == cluster].mean(axis=0) for cluster in range(n_clusters)])
