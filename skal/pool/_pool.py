@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from skal._core.graph import Neighbors
 from skal._files._fingerprint import fingerprint
 from skal._validation import OpenedRows, check_pool, rows_of
 from skal.pool._frame import Frame, find_cone, find_frame
+from skal.pool._kept_neighbors import read_neighbors, write_neighbors
 from skal.pool._view import PoolView
 
 __all__ = ["Pool", "open_pool"]
@@ -172,6 +174,7 @@ class Pool(OpenedRows):
         metric: str | None = None,
         device: str | torch.device | None = None,
         algorithm: str = "auto",
+        path: str | os.PathLike[str] | None = None,
     ) -> Neighbors:
         """Find the nearest other rows of each row; kept with the pool, also for a smaller `k`.
 
@@ -188,6 +191,9 @@ class Pool(OpenedRows):
             "cells" compares the rows of a K-means cell of some 1,000 rows with those of the cells around it, as
             many as it takes to find more than 95 % of the neighbours; what it found is measured on 256 rows. It does
             not depend on any seed. "auto" is exact up to 65,536 rows.
+        path : path, default=None
+            A file (.npz), beside that of the pool say. Where it holds neighbours of these rows they are read, and
+            those that are found are written to it. All of X is read, to know whose they are.
 
         Returns
         -------
@@ -199,7 +205,7 @@ class Pool(OpenedRows):
         ------
         ValueError
             If k is no int of at least 1, the metric, device or algorithm is not known, or a row holds NaN or
-            infinity (the first is named).
+            infinity (the first is named), or `path` is a file of something else.
 
         Examples
         --------
@@ -217,8 +223,19 @@ class Pool(OpenedRows):
         if algorithm not in NEIGHBOR_ALGORITHMS:
             raise ValueError(f"algorithm={algorithm!r} is not known; use one of {', '.join(NEIGHBOR_ALGORITHMS)}.")
         view = self.view(metric, device, for_distances=True)
-        found = view.neighbors(int(k), algorithm)
+        found = self._neighbors_kept_at(path, view, int(k), algorithm) if path else view.neighbors(int(k), algorithm)
         return replace(found, sq_dist=(found.sq_dist / view.frame.factor / view.frame.factor).astype(np.float32))
+
+    def _neighbors_kept_at(self, path: str | os.PathLike[str], view: PoolView, k: int, algorithm: str) -> Neighbors:
+        algorithm = view.algorithm_for_neighbors(algorithm)
+        identity = f"{self.fingerprint()} {view.frame.metric} {algorithm}"
+        kept = read_neighbors(path, identity)
+        if kept is not None:
+            view.keep_neighbors(algorithm, kept)
+        found = view.neighbors(k, algorithm)
+        if kept is None or kept.n_neighbors < found.n_neighbors:
+            write_neighbors(path, identity, found)
+        return found
 
     def blocks_in(self, frame: Frame, device: torch.device) -> Blocks:
         """Return the rows prepared as another pool's were, or this one's own where the frames are the same."""

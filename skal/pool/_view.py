@@ -84,12 +84,23 @@ class PoolView:
         What `Pool.neighbors` returns, with distances in units of the frame.
         """
         k = min(k, self.n_rows - 1)
-        if algorithm == "auto":
-            algorithm = "exact" if self.n_rows <= _EXACT_UP_TO_ROWS else "cells"
+        algorithm = self.algorithm_for_neighbors(algorithm)
         known = self._neighbors.get(algorithm)
         if known is None or known.n_neighbors < k:
             known = self._neighbors[algorithm] = self._find_neighbors(k, algorithm)
         return known.first(k)
+
+    def algorithm_for_neighbors(self, algorithm: str) -> str:
+        """Say what "auto" means for these rows."""
+        if algorithm != "auto":
+            return algorithm
+        return "exact" if self.n_rows <= _EXACT_UP_TO_ROWS else "cells"
+
+    def keep_neighbors(self, algorithm: str, found: Neighbors) -> None:
+        """Take what an earlier search by "exact" or "cells" found, unless more is known."""
+        known = self._neighbors.get(algorithm)
+        if known is None or known.n_neighbors < found.n_neighbors:
+            self._neighbors[algorithm] = found
 
     def _find_neighbors(self, k: int, algorithm: str) -> Neighbors:
         if k == 0:

@@ -104,6 +104,27 @@ def test_no_more_neighbours_than_other_rows(rng):
     assert skal.Pool(X).neighbors(10, algorithm="cells").indices.shape == (4, 3)
 
 
+def test_they_are_kept_beside_the_file_of_a_pool(rng, tmp_path, monkeypatch):
+    X, path = rng.normal(size=(80, 4)), tmp_path / "pool_neighbors.npz"
+    found = skal.Pool(X).neighbors(6, path=path)
+    skal.Pool(X).neighbors(9, path=path)  # more than the file holds
+    monkeypatch.setattr(_view, "exact_neighbors", None)
+    again = skal.Pool(X)
+    np.testing.assert_array_equal(again.neighbors(6, path=path).indices, found.indices)
+    np.testing.assert_array_equal(again.neighbors(6, path=path).sq_dist, found.sq_dist)
+    assert again.neighbors(9).indices.shape == (80, 9)  # kept with the pool, too
+    others = [skal.Pool(X + 1), skal.Pool(X, metric="euclidean")]
+    for other in others:
+        with pytest.raises(ValueError, match=r"pool_neighbors.npz holds neighbours of other rows"):
+            other.neighbors(6, path=path)
+    with pytest.raises(ValueError, match="holds neighbours of other rows"):
+        skal.Pool(X).neighbors(6, algorithm="cells", path=path)
+    for content in (b"", b"something else", path.read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no file of neighbours, or is damaged"):
+            skal.Pool(X).neighbors(6, path=path)
+
+
 def test_what_is_refused(rng):
     pool = skal.Pool(rng.normal(size=(9, 3)))
     for k in (0, -1, 2.5, True, None):
