@@ -64,7 +64,8 @@ class Pool(OpenedRows):
     -----
     Opening reads nothing. Memory grows with use: for each metric and device that is asked for, as many float32
     rows as fit scikit-learn's ``working_memory``, one float a row for the norms, and principal coordinates
-    (n × 128 float32 at the most) once K-means needs them. All of it goes with the pool.
+    (n × 128 float32 at the most) once K-means needs them, and 8 bytes for each neighbour once a graph needs those. All
+    of it goes with the pool.
 
     Examples
     --------
