@@ -15,7 +15,7 @@ from skal._core.distances import half_sq_norms, row_sq_dist
 
 __all__ = ["anchored_scatter", "half_costs", "pull", "surcharges"]
 
-_SHARE_OF_MEAN = 0.75  # 0.5 to 0.8 bought about the same accuracy, 0 and 1 less
+_SHARE_OF_MEAN = 0.75  # from 0.5 to 0.9 the accuracies of later rounds differed by less than their noise
 
 
 def pull(means: Tensor, anchors: Tensor | None) -> Tensor:

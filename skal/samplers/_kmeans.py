@@ -245,7 +245,7 @@ class KMeansSampler(BaseSampler):
     def _assign(self, pool):
         """Nearest centroid of each row and the squared distance to it, in the units of the frame."""
         device = resolve_device(self.device)
-        nearest = partition(pool.blocks_in(self._frame, device), torch.from_numpy(self._centers).to(device))
+        nearest = partition(pool.blocks_in(self._frame, device), torch.tensor(self._centers, device=device))
         return nearest.labels.cpu().numpy(), nearest.sq_dist.double().cpu().numpy()
 
     def _resolve_algorithm(self, n_samples, n_features, n_clusters):

@@ -56,7 +56,7 @@ class UniformKMeansSampler(BaseSampler):
     See Also
     --------
     KMeansSampler : As many clusters as picks.
-    UniformSampler : Equal shares of the classes themselves, an upper bound.
+    UniformSampler : Equal shares of the classes themselves, for which it has to know all labels.
 
     Notes
     -----
