@@ -2,5 +2,6 @@
 
 from skal.classifiers._cosine_knn import CosineKNNClassifier
 from skal.classifiers._linear_probe import LinearProbe
+from skal.classifiers._ridge_probe import RidgeProbe
 
-__all__ = ["CosineKNNClassifier", "LinearProbe"]
+__all__ = ["CosineKNNClassifier", "LinearProbe", "RidgeProbe"]
