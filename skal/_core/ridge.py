@@ -53,11 +53,6 @@ class RidgePath:
         self._loadings = self._vectors * self._values.sqrt() if self._is_dual else scaled @ self._vectors
         self._moments = self._loadings.T @ (targets * root)
 
-    @property
-    def unit_penalty(self) -> float:
-        """Mean squared length of a weighted row: what penalties are compared with."""
-        return float(self._scaled.square().sum()) / len(self._scaled)
-
     def loo_errors(self, penalties: Tensor, row_idx: Tensor) -> Tensor:
         """Return the weighted mean squared leave-one-out error of some rows at each of p penalties, shape (p,)."""
         return torch.stack([self._loo_error(float(penalty), row_idx) for penalty in penalties])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
-from skal._core.ridge import RidgePath, logit_scale
+from skal._core.ridge import logit_scale
 from skal._validation import DEVICE, StrOptions, check_pool, fit_context
 from skal.classifiers._fitting import paired
 from skal.classifiers._labels import encode_labels, weights_of_rows
 from skal.classifiers._linear_prediction import LinearPredictionMixin
+from skal.classifiers._ridge_fit import Center, DistinctRows, fit_ridge
 from skal.classifiers._scaling import PoolStatistics, check_scale
 
 __all__ = ["RidgeProbe"]
@@ -29,8 +28,9 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
 
     Nothing is random and nothing is iterated: one decomposition gives the fit, and its exact leave-one-out
     errors, at every penalty. Where the pool is given, the layer is centred on it: at the mean of the pool all classes
-    are equally likely. A few labelled rows tell neither that mean nor how frequent a class is, so this is
-    more accurate. Without a pool it is ordinary ridge regression with an intercept.
+    are equally likely, unless leaving rows out says that some are more frequent. A few labelled rows tell neither
+    that mean nor the frequencies well, so this is more accurate. Without a pool it is ordinary ridge regression with
+    an intercept.
 
     Parameters
     ----------
@@ -82,6 +82,9 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
     A row that is the only one of its class is always predicted wrongly without it. It says nothing of a penalty, so it
     is passed over; where there are only such rows, the penalty is that nearest 1.
 
+    On a pool there is no intercept, or one that is penalised as the weight of a constant feature of a tenth of the mean
+    squared length of a row, whichever has less leave-one-out error.
+
     Copies of a row are one row with the sum of their weights and the average of their targets, so they are left
     out together, and integer weights are repetitions. The center of the pool does not depend on weights: to make
     a class more likely everywhere, move its `intercept_`.
@@ -90,8 +93,8 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
     error a class, as if scores were normally distributed around the targets; labels correct it: it maximises the
     likelihood of the same rows times a log-normal prior of deviation 1 around the first guess.
 
-    All in float64. Time: with n distinct labelled rows, ``2·n·d·r`` operations with r = min(n, d), an
-    eigendecomposition of r × r, and for each penalty ``2·n·r·n_classes``. Memory: four copies of the labelled rows,
+    All in float64. Time: with n distinct labelled rows, twice ``2·n·d·r`` operations with r = min(n, d), an
+    eigendecomposition of r × r, and for each penalty ``2·n·r·n_classes``. Memory: eight copies of the labelled rows,
     r × r, and n × n_classes. Prediction reads X in tiles.
 
     References
@@ -204,7 +207,7 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
         check_scale(rows)
         row_weights = torch.from_numpy(weights[is_used]).to(self.device_)
         seen, local_targets = np.unique(targets[is_used], return_inverse=True)
-        distinct = _DistinctRows.of(rows, row_weights, torch.from_numpy(local_targets).to(self.device_))
+        distinct = DistinctRows.of(rows, row_weights, torch.from_numpy(local_targets).to(self.device_))
         coef = np.zeros((len(self.classes_), X.shape[1]))
         intercept = np.full(len(self.classes_), -np.inf)
         coef[seen], intercept[seen] = self._fit_seen(distinct, centers.find(self, rows, distinct), alphas)
@@ -216,34 +219,14 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
         self.alpha_ = self.loo_error_ = self.logit_scale_ = np.nan
         if n_classes == 1:
             return np.zeros((1, distinct.rows.shape[1])), np.zeros(1)
-        path = RidgePath(
-            distinct.rows - center.row,
-            distinct.shares - center.shares,
-            distinct.weights,
-            is_mean_fitted=center.is_fitted,
-        )
-        unit = path.unit_penalty or 1.0  # all rows are at the center
-        shown_twice = distinct.rows_shown_twice()
-        self.alpha_, self.loo_error_ = _best_alpha(path, unit * alphas, alphas, shown_twice)
-        few = shown_twice[:: max(1, len(shown_twice) * n_classes // _ELEMENTS_TO_CALIBRATE)]
-        self.logit_scale_ = logit_scale(
-            path.loo_predictions(unit * self.alpha_, few),
-            distinct.shares[few],
-            distinct.weights[few],
-            prior=n_classes / max(self.loo_error_, _LEAST_ERROR),
-        )
-        coef = self.logit_scale_ * path.coefficients(unit * self.alpha_).T
-        intercept = self.logit_scale_ * center.shares - coef @ center.row
-        return coef.cpu().numpy(), intercept.cpu().numpy()
-
-
-@dataclass(frozen=True)
-class _Center:
-    """Where the layer passes through: a row and its share of each class."""
-
-    row: torch.Tensor  # (d,) float64
-    shares: torch.Tensor  # (n_classes,) float64
-    is_fitted: bool  # to the labelled rows
+        fit = fit_ridge(distinct, center, alphas)
+        self.alpha_, self.loo_error_ = fit.alpha, fit.loo_error
+        row_idx = distinct.rows_shown_twice()
+        few = row_idx[:: max(1, len(row_idx) * n_classes // _ELEMENTS_TO_CALIBRATE)]
+        guess = n_classes / max(self.loo_error_, _LEAST_ERROR)
+        self.logit_scale_ = logit_scale(fit.loo_scores(few), distinct.shares[few], distinct.weights[few], guess)
+        coef, intercept = fit.layer()
+        return self.logit_scale_ * coef.cpu().numpy(), self.logit_scale_ * intercept.cpu().numpy()
 
 
 class _Centers:
@@ -257,49 +240,10 @@ class _Centers:
         """Return the pool's mean, where all classes are equally likely, or the means of the labelled rows."""
         if self._X_pool is None:
             weights = distinct.weights / distinct.weights.sum()
-            return _Center(weights @ distinct.rows, weights @ distinct.shares, is_fitted=True)
+            return Center(weights @ distinct.rows, weights @ distinct.shares, is_fitted=True)
         mean = self._pools[probe.scaling].scaler(check_pool(probe, self._X_pool, reset=False), rows).mean
         n_classes = distinct.shares.shape[1]
-        return _Center(mean, mean.new_full((n_classes,), 1 / n_classes), is_fitted=False)
-
-
-@dataclass(frozen=True)
-class _DistinctRows:
-    """Labelled rows without copies."""
-
-    rows: torch.Tensor  # (n, d) float64
-    weights: torch.Tensor  # (n,) float64, 1 on average
-    shares: torch.Tensor  # (n, n_classes) float64: of each class in the weight of a row
-
-    @classmethod
-    def of(cls, rows, row_weights, targets):
-        """Merge copies of rows (m, d) with weights (m,) and targets (m,), int64."""
-        contents = np.ascontiguousarray((rows + 0.0).cpu().numpy())  # minus zero is zero
-        contents = contents.view(np.dtype((np.void, contents.itemsize * contents.shape[1]))).ravel()
-        _, first_idx, group = np.unique(contents, return_index=True, return_inverse=True)
-        group = torch.from_numpy(group).to(rows.device)
-        shares = rows.new_zeros((len(first_idx), int(targets.max()) + 1))
-        shares.index_put_((group, targets), row_weights, accumulate=True)
-        weights = shares.sum(dim=1)
-        distinct = rows[torch.from_numpy(first_idx).to(rows.device)]
-        return cls(distinct, weights / weights.mean(), shares / weights[:, None])
-
-    def rows_shown_twice(self):
-        """Rows whose classes other rows show too: of these only, leaving them out tells something."""
-        is_shown = self.shares > 0
-        is_shown_once = is_shown.sum(dim=0) == 1
-        return (~(is_shown & is_shown_once).any(dim=1)).nonzero().flatten()
-
-
-def _best_alpha(path, penalties, alphas, row_idx):
-    """Choose the penalty of least leave-one-out error of some rows; that nearest 1 where there are none."""
-    if len(row_idx):
-        errors = path.loo_errors(penalties, row_idx)
-        best = int(errors.argmin())
-        return float(alphas[best]), float(errors[best])
-    best = int(alphas.log().abs().argmin())
-    everything = torch.arange(path.n_rows, device=row_idx.device)
-    return float(alphas[best]), float(path.loo_errors(penalties[best : best + 1], everything)[0])
+        return Center(mean, mean.new_full((n_classes,), 1 / n_classes), is_fitted=False)
 
 
 def _check_alphas(alphas):

@@ -22,15 +22,40 @@ def one_hot(y):
     return np.eye(y.max() + 1)[y]
 
 
-def test_on_a_pool_it_is_ridge_regression_around_the_mean_of_the_pool(digits):
+def by_hand_on_a_pool(X, y, pool, alpha, offset):
+    """Ridge regression around the mean of the pool, and its mean squared leave-one-out error by refitting."""
+    center = normalize(pool).mean(axis=0)
+    rows = normalize(X) - center
+    unit = np.square(rows).sum(axis=1).mean()
+
+    def augmented(rows):
+        return np.hstack([rows, np.full((len(rows), 1), np.sqrt(offset * unit))])
+
+    def fit(some):
+        return Ridge(alpha * unit, fit_intercept=False).fit(augmented(rows[some]), one_hot(y)[some] - 0.1)
+
+    everything = np.arange(len(X))
+    others = [everything[everything != row] for row in everything]
+    left_out = np.concatenate([fit(rest).predict(augmented(rows[[row]])) for row, rest in enumerate(others)])
+    counts = np.bincount(y)
+    error = np.square(one_hot(y) - 0.1 - left_out).sum(axis=1)[counts[y] > 1].mean()
+    return (lambda test: fit(everything).predict(augmented(normalize(test) - center)) + 0.1), error
+
+
+@pytest.mark.parametrize("is_uneven", [False, True])
+def test_on_a_pool_it_is_ridge_regression_around_the_mean_of_the_pool(is_uneven, digits):
     X, X_test, y, _ = in_float64(digits)
-    probe = RidgeProbe(alphas=[0.3]).fit(X[:60], y[:60], X_pool=X)
-    center = normalize(X).mean(axis=0)
-    rows = normalize(X[:60]) - center
-    by_hand = Ridge(0.3 * np.square(rows).sum(axis=1).mean(), fit_intercept=False).fit(rows, one_hot(y[:60]) - 0.1)
-    scores = by_hand.predict(normalize(X_test) - center) + 0.1
-    np.testing.assert_allclose(probe.decision_function(X_test), probe.logit_scale_ * scores, atol=1e-9)
-    np.testing.assert_allclose(probe.predict_proba(X_test), softmax(probe.logit_scale_ * scores, axis=1), atol=1e-12)
+    labeled = np.arange(60)
+    if is_uneven:
+        labeled = np.union1d(np.flatnonzero(y == 3)[:50], labeled)
+    probe = RidgeProbe(alphas=[0.3]).fit(X[labeled], y[labeled], X_pool=X)
+    candidates = [by_hand_on_a_pool(X[labeled], y[labeled], X, 0.3, offset) for offset in (0, 0.1)]
+    (predict, error), (_, other_error) = candidates[::-1] if is_uneven else candidates
+    assert error < other_error
+    assert probe.loo_error_ == pytest.approx(error)
+    scores = predict(X_test)
+    np.testing.assert_allclose(probe.decision_function(X_test), probe.logit_scale_ * scores, atol=1e-8)
+    np.testing.assert_allclose(probe.predict_proba(X_test), softmax(probe.logit_scale_ * scores, axis=1), atol=1e-9)
     np.testing.assert_array_equal(probe.predict(X_test), scores.argmax(axis=1))
 
 

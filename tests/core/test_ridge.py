@@ -55,12 +55,6 @@ def test_leaving_a_row_out_is_refitting_without_it(m, d, is_mean_fitted, element
         np.testing.assert_allclose(path.coefficients(penalty), coef, atol=1e-9)
 
 
-def test_penalties_are_compared_with_the_mean_squared_length(rng):
-    rows, targets, weights = problem(9, 4, rng)
-    path = RidgePath(*(torch.from_numpy(a) for a in (rows, targets, weights)), is_mean_fitted=False)
-    assert path.unit_penalty == pytest.approx(np.mean(weights * np.square(rows).sum(axis=1)))
-
-
 def test_the_logit_scale_is_the_most_probable_one(rng):
     scores, weights = rng.normal(size=(40, 3)), rng.uniform(0.5, 2, size=40)
     targets = rng.dirichlet(np.ones(3), size=40)
