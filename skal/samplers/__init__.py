@@ -2,6 +2,7 @@
 
 from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._kmeans import KMeansSampler
+from skal.samplers._max_herding import MaxHerdingSampler
 from skal.samplers._random import RandomSampler
 from skal.samplers._uncertainty import LeastConfidenceSampler, MarginSampler, MaxEntropySampler
 from skal.samplers._uniform import UniformSampler
@@ -14,6 +15,7 @@ __all__ = [
     "LeastConfidenceSampler",
     "MarginSampler",
     "MaxEntropySampler",
+    "MaxHerdingSampler",
     "RandomSampler",
     "UniformKMeansSampler",
     "UniformSampler",
