@@ -1,5 +1,6 @@
 """Samplers: which rows of a pool to label."""
 
+from skal.samplers._badge import BADGESampler
 from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._drop_query import DropQuerySampler
 from skal.samplers._kmeans import KMeansSampler
@@ -13,6 +14,7 @@ from skal.samplers._uniform_kmeans import UniformKMeansSampler
 from skal.samplers._vaal import VAALSampler
 
 __all__ = [
+    "BADGESampler",
     "CoreSetSampler",
     "DropQuerySampler",
     "KMeansSampler",
