@@ -1,6 +1,7 @@
 """Samplers: which rows of a pool to label."""
 
 from skal.samplers._badge import BADGESampler
+from skal.samplers._bait import BAITSampler
 from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._drop_query import DropQuerySampler
 from skal.samplers._kmeans import KMeansSampler
@@ -15,6 +16,7 @@ from skal.samplers._vaal import VAALSampler
 
 __all__ = [
     "BADGESampler",
+    "BAITSampler",
     "CoreSetSampler",
     "DropQuerySampler",
     "KMeansSampler",
