@@ -55,6 +55,7 @@ class RandomSampler(BaseSampler):
 
     _title = "Random"
     _order = "smaller budgets are prefixes"
+    _cost = "n"
 
     def _select_rows(self, request):
         permutation = request.rng.permutation(request.pool.n_rows)
