@@ -21,38 +21,26 @@ from sklearn.preprocessing import normalize
 
 from benchmarks.measuring import peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, load_pool
+from skal import registry
 from skal.classifiers import LinearProbe
-from skal.rounds import IterativeSampler, MultiKMeansSampler
-from skal.samplers import (
-    CoreSetSampler,
-    KMeansSampler,
-    LeastConfidenceSampler,
-    MarginSampler,
-    MaxEntropySampler,
-    RandomSampler,
-    UniformKMeansSampler,
-    UniformSampler,
-    VAALSampler,
-)
+from skal.rounds import IterativeSampler
+from skal.samplers import CoreSetSampler, MaxEntropySampler, RandomSampler
 
 N_LABELED = 100
 
 
 def make_samplers(budget: int, n_labeled: int) -> dict:
+    """Every sampler of the registry by its title; those that run rounds get two."""
     totals = (n_labeled + budget // 2, n_labeled + budget)
-    return {
-        "Random": RandomSampler(budget, random_state=0),
-        "Uniform": UniformSampler(budget, random_state=0),
-        "K-means": KMeansSampler(budget, random_state=0),
-        "Multi K-means (two rounds)": MultiKMeansSampler(totals, random_state=0),
-        "Uniform(K-means)": UniformKMeansSampler(budget, random_state=0),
-        "Core-set": CoreSetSampler(budget, random_state=0),
-        "Max-Entropy": MaxEntropySampler(budget, random_state=0),
-        "Max-Entropy (two rounds)": IterativeSampler(MaxEntropySampler(), totals, random_state=0),
-        "Margin": MarginSampler(budget, random_state=0),
-        "Least confidence": LeastConfidenceSampler(budget, random_state=0),
-        "VAAL": VAALSampler(budget, random_state=0),
-    }
+    made = {}
+    for entry in registry.samplers():
+        if entry.cls is IterativeSampler:
+            made["Max-Entropy (two rounds)"] = IterativeSampler(MaxEntropySampler(), totals, random_state=0)
+        elif entry.runs_rounds:
+            made[f"{entry.title} (two rounds)"] = entry.make(budgets=totals, random_state=0)
+        else:
+            made[entry.title] = entry.make(budget=budget, random_state=0)
+    return made
 
 
 def make_peers(budget: int, unit_rows: np.ndarray, X: np.ndarray, y: np.ndarray, labeled: np.ndarray) -> dict:

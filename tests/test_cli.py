@@ -1,5 +1,6 @@
 """The command line, as a user runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
+from skal import registry
 from skal.cli import app
 
 
@@ -44,6 +46,19 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
 def test_help(arguments):
     assert "demo" in CliRunner().invoke(app, arguments).output.lower()
+
+
+def test_samplers_lists_every_sampler_of_the_registry():
+    answer = CliRunner().invoke(app, ["samplers"], env={"COLUMNS": "200"})
+    assert answer.exit_code == 0
+    for entry in registry.samplers():
+        assert entry.name in answer.output
+
+
+def test_samplers_as_json():
+    lines = [json.loads(line) for line in CliRunner().invoke(app, ["samplers", "--json"]).output.splitlines()]
+    assert [line["class"] for line in lines] == [entry.name for entry in registry.samplers()]
+    assert [line["needs"] for line in lines] == [entry.needs for entry in registry.samplers()]
 
 
 def test_an_unknown_command(tmp_path):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import _thread
-import dis
+import copyreg
 import functools
-import hashlib
-import site
-import sys
-import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -27,9 +23,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from skal._files._code import (
+    body_of,
+    content_of_cell,
+    globals_read,
+    is_installed,
+    name_of,
+    shortened,
+    with_inner_code,
+)
 from skal._files._fingerprint import fingerprint
 
-__all__ = ["describe", "describe_each"]
+__all__ = ["Describer", "describe", "describe_each", "script_of"]
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis), type(NotImplemented))
 _BUILTIN = (np.ufunc, BuiltinFunctionType, MethodWrapperType, torch.dtype, torch.device, np.dtype)
@@ -86,16 +91,24 @@ def describe(value: Any, *, version: str = "") -> str:
 def describe_each(values: Iterable[Any], *, version: str = "") -> list[str]:
     """Describe many values, each as `describe` does; an array that several hold is read once."""
     arrays: dict[int, tuple[Any, str]] = {}
-    described = [_Describer(bool(version), arrays).describe(value) for value in values]
+    described = [Describer(bool(version), arrays).describe(value) for value in values]
     return [f"version {version!r} of {each}" for each in described] if version else described
 
 
-class _Describer:
-    """One description under way: what is described once is not described again, and cycles end."""
+class Describer:
+    """One description under way: what is described once is not described again, and cycles end.
 
-    def __init__(self, takes_opaque: bool, arrays: dict[int, tuple[Any, str]]) -> None:
+    Parameters
+    ----------
+    takes_opaque : bool
+        Whether what cannot be looked into counts by its class, in place of an error.
+    arrays : dict, default=None
+        What arrays are known already, where several descriptions share them.
+    """
+
+    def __init__(self, takes_opaque: bool, arrays: dict[int, tuple[Any, str]] | None = None) -> None:
         self._takes_opaque = takes_opaque
-        self._arrays = arrays
+        self._arrays = {} if arrays is None else arrays
         self._done: dict[tuple[int, bool], tuple[Any, str]] = {}  # the value too, so that no other takes its id
         self._depth = 0
         self._is_frozen = False  # whether what was fitted counts
@@ -106,7 +119,7 @@ class _Describer:
         key = id(value), self._is_frozen
         if key not in self._done:
             self._depth += 1
-            self._done[key] = value, f"<the {_name(type(value))} at depth {self._depth}>"
+            self._done[key] = value, f"<the {name_of(type(value))} at depth {self._depth}>"
             self._done[key] = value, self._describe_anew(value)
             self._depth -= 1
         return self._done[key][1]
@@ -117,13 +130,13 @@ class _Describer:
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, FunctionType):
-            return _name(value) if _is_installed(value.__module__) else self._function(value)
+            return name_of(value) if is_installed(value.__module__) else self._function(value)
         if isinstance(value, MethodType):
             return f"{self.describe(value.__func__)} of {self.describe(value.__self__)}"
         if isinstance(value, _BUILTIN):
             return self._builtin(value)
         if isinstance(value, _LOCKS):
-            return _name(type(value))
+            return name_of(type(value))
         if isinstance(value, _SLOTS):
             return f"{type(value).__name__} {value.__name__}"
         if isinstance(value, _ACCESSORS):
@@ -134,12 +147,12 @@ class _Describer:
         if hasattr(value, "__array__") and not isinstance(value, np.generic):
             return self._array(value)
         if isinstance(getattr(value, "__wrapped__", None), FunctionType):  # a cached or a compiled function
-            return f"{_name(type(value))} around {self.describe(value.__wrapped__)}"
+            return f"{name_of(type(value))} around {self.describe(value.__wrapped__)}"
         head = self.describe(type(value))
         if hasattr(value, "get_params"):
             return f"{head}({self._estimator(value)})"
         if isinstance(value, torch.jit.ScriptModule):
-            return f"{head}({value.inlined_graph} with {self.describe(dict(value.state_dict()))})"
+            return f"{head}({script_of(value)} with {self.describe(dict(value.state_dict()))})"
         if type(value) in (dict, MappingProxyType, list, tuple, set, frozenset):
             return f"{type(value).__name__}({self._items(value)})"
         order = [name for name, _ in value.named_modules()] if isinstance(value, torch.nn.Module) else ""
@@ -148,7 +161,7 @@ class _Describer:
     def _estimator(self, value: Any) -> str:
         clone = getattr(value, "__sklearn_clone__", None)
         if not self._is_frozen and (clone is None or clone.__module__ == "sklearn.base"):
-            return self._named(value.get_params(deep=False))
+            return self.named(value.get_params(deep=False))
         was_frozen, self._is_frozen = self._is_frozen, True
         state = self._state(value)
         self._is_frozen = was_frozen
@@ -160,29 +173,29 @@ class _Describer:
         items = map(self.describe, value)
         return ", ".join(sorted(items) if isinstance(value, (set, frozenset)) else items)
 
-    def _named(self, values: Mapping[str, Any]) -> str:
+    def named(self, values: Mapping[str, Any]) -> str:
+        """Describe values with their names, in the order of the names."""
         return ", ".join(f"{name}={self.describe(value)}" for name, value in sorted(values.items()))
 
     def _array(self, value: Any) -> str:
         """An array, a tensor or a frame by its fingerprint; Python objects in an array one by one."""
         dtype = getattr(value, "dtype", "")
         if isinstance(value, np.ndarray) and value.dtype.hasobject:
-            return f"{_name(type(value))}({value.shape}, {self._items(value.ravel().tolist())})"
+            return f"{name_of(type(value))}({value.shape}, {self._items(value.ravel().tolist())})"
         if id(value) not in self._arrays:
-            self._arrays[id(value)] = value, fingerprint(value)
-        return f"{_name(type(value))}({dtype}, {self._arrays[id(value)][1]})"
+            try:
+                self._arrays[id(value)] = value, fingerprint(value)
+            except (RuntimeError, TypeError) as error:  # tensors that are sparse, quantized or without data
+                return self._opaque(value, error)
+        return f"{name_of(type(value))}({dtype}, {self._arrays[id(value)][1]})"
 
     def _state(self, value: Any) -> str:
         """What pickle would keep of an object: how it is made, its attributes, its items."""
         try:
-            reduced = value.__reduce_ex__(4)
+            reducer = copyreg.dispatch_table.get(type(value))
+            reduced = value.__reduce_ex__(4) if reducer is None else reducer(value)
         except Exception as error:  # whatever a class of somebody else raises
-            if self._takes_opaque:
-                return "not looked into"
-            raise ValueError(
-                f"A {_name(type(value))} cannot be compared with the one of an earlier run ({error}). Pass version=, "
-                "a text of your own that you change whenever it does something else."
-            ) from error
+            return self._opaque(value, error)
         if isinstance(reduced, str):
             return f"{value.__module__}.{reduced}"
         make, arguments, *rest = reduced
@@ -191,16 +204,24 @@ class _Describer:
         parts += [self._items(list(items or ())), self._items(dict(pairs or ()))]
         return ", ".join(parts)
 
+    def _opaque(self, value: Any, error: Exception) -> str:
+        if self._takes_opaque:
+            return "not looked into"
+        raise ValueError(
+            f"A {name_of(type(value))} cannot be compared with the one of an earlier run ({error}). Pass version=, "
+            "a text of your own that you change whenever it does something else."
+        ) from error
+
     def _class(self, value: type) -> str:
-        if _is_installed(value.__module__):
-            return _name(value)
+        if is_installed(value.__module__):
+            return name_of(value)
         bodies = [
-            f"{_name(base)}({self._named(dict(_body(base)))})"
+            f"{name_of(base)}({self.named(dict(body_of(base)))})"
             for base in value.__mro__
-            if not _is_installed(base.__module__)
+            if not is_installed(base.__module__)
         ]
-        bases = [_name(base) for base in value.__mro__]
-        return f"{_name(value)}@{_shortened(f'{bases} {bodies}')}"
+        bases = [name_of(base) for base in value.__mro__]
+        return f"{name_of(value)}@{shortened(f'{bases} {bodies}')}"
 
     def _function(self, value: FunctionType) -> str:
         closed_over = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
@@ -208,11 +229,11 @@ class _Describer:
             self._code(value.__code__),
             self.describe(value.__defaults__),
             self.describe(value.__kwdefaults__),
-            self._named(vars(value)),
-            self._named({name: _content(cell) for name, cell in closed_over.items()}),
+            self.named(vars(value)),
+            self.named({name: content_of_cell(cell) for name, cell in closed_over.items()}),
             self._globals(value.__code__, value.__globals__),
         )
-        return f"{_name(value)}@{_shortened(' '.join(parts))}"
+        return f"{name_of(value)}@{shortened(' '.join(parts))}"
 
     def _code(self, code: CodeType) -> str:
         constants = [self._code(each) if isinstance(each, CodeType) else self.describe(each) for each in code.co_consts]
@@ -222,15 +243,15 @@ class _Describer:
 
     def _globals(self, code: CodeType, variables: Mapping[str, Any]) -> str:
         found: dict[str, str] = {}
-        for part in _with_inner_code(code):
-            for name in _names_of_globals(part):
+        for part in with_inner_code(code):
+            for name in globals_read(part):
                 if name in variables:  # else a builtin, or not there yet
                     found[f"{name} of {part.co_qualname}"] = self._taken(variables[name], part.co_names, ())
         return repr(sorted(found.items()))
 
     def _taken(self, value: Any, names: tuple[str, ...], through: tuple[ModuleType, ...]) -> str:
         """Describe a global; of a module of the user's, what the code takes from it by one of its `names`."""
-        if not isinstance(value, ModuleType) or _is_installed(value.__name__) or value in through:
+        if not isinstance(value, ModuleType) or is_installed(value.__name__) or value in through:
             return self.describe(value)
         taken = {name: getattr(value, name) for name in names if hasattr(value, name)}
         parts = [f"{name}={self._taken(each, names, (*through, value))}" for name, each in sorted(taken.items())]
@@ -240,65 +261,14 @@ class _Describer:
         owner = getattr(value, "__self__", None)
         if isinstance(value, (BuiltinFunctionType, MethodWrapperType)) and not isinstance(owner, (ModuleType, type)):
             return f"{value.__qualname__} of {self.describe(owner)}"
-        return repr(value) if isinstance(value, (torch.dtype, torch.device, np.dtype)) else _name(value)
+        return repr(value) if isinstance(value, (torch.dtype, torch.device, np.dtype)) else name_of(value)
 
     def _accessor(self, value: Any) -> str:
         names = ("__func__", "fget", "fset", "fdel", "func")
-        return f"{type(value).__name__}({self._named({name: getattr(value, name, None) for name in names})})"
+        return f"{type(value).__name__}({self.named({name: getattr(value, name, None) for name in names})})"
 
 
-def _body(value: type) -> Iterator[tuple[str, Any]]:
-    """Functions and values in the body of a class, without what Python keeps there for itself."""
-    for name, each in vars(value).items():
-        is_special = name.startswith("__") and name.endswith("__")
-        if name != "_abc_impl" and (name == "__slots__" or not is_special or isinstance(each, FunctionType)):
-            yield name, each
-
-
-def _with_inner_code(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _with_inner_code(constant)
-
-
-def _names_of_globals(code: CodeType) -> list[str]:
-    instructions = dis.get_instructions(code)
-    return sorted({each.argval for each in instructions if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")})
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
-
-def _name(thing: Any) -> str:
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-    return f"{module}.{name or getattr(thing, '__name__', repr(thing))}"
-
-
-def _shortened(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@functools.cache
-def _is_installed(module: str | None) -> bool:
-    """Tell whether a module comes with Python, skal or an installed package."""
-    if module == "__main__":
-        return False
-    top = (module or "builtins").partition(".")[0]
-    if top in ("skal", *sys.builtin_module_names):
-        return True
-    loaded = sys.modules.get(module or ""), sys.modules.get(top)
-    file = next((file for each in loaded if (file := getattr(each, "__file__", None))), None)
-    if file is None:
-        return top in sys.stdlib_module_names
-    return any(Path(file).is_relative_to(folder) for folder in _installed_folders())
-
-
-@functools.cache
-def _installed_folders() -> list[Path]:
-    of_python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return [Path(name) for name in (*of_python, *site.getsitepackages(), site.getusersitepackages())]
+def script_of(module: torch.jit.ScriptModule) -> str:
+    """What a script computes, without the numbers that torch gives classes of one name in one process."""
+    graph: Any = module.inlined_graph if hasattr(module, "forward") else None
+    return "" if graph is None else re.sub(r"___torch_mangle_\d+\.", "", graph.str(False))

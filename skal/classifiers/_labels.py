@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skal._validation import check_class_labels, check_sample_weights, check_target_length
+from skal._validation import check_class_labels, check_sample_weights, check_target_length, warn_of_minus_one
 
 __all__ = ["check_classes", "encode_labels", "weights_of_rows"]
 
@@ -38,6 +38,7 @@ def encode_labels(estimator, X, y, classes):
     """
     check_target_length(estimator, X, y)
     labels = check_class_labels(y)
+    warn_of_minus_one(labels, classes)
     seen = np.unique(labels)
     if classes is None:
         return seen, np.searchsorted(seen, labels)

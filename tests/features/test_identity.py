@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import types
 
 import numpy as np
@@ -172,16 +171,20 @@ def test_a_script_is_known_by_what_it_computes():
     assert describe_backbone(one)["attributes"] != describe_backbone(other)["attributes"]
 
 
+def iter_nothing():
+    yield from ()
+
+
 class Opaque:
     def __init__(self):
-        self.lock = threading.Lock()
+        self.images = iter_nothing()
 
     def __call__(self, image):
         return scaled(image, 1.0)
 
 
 def test_what_cannot_be_looked_into_needs_a_version():
-    with pytest.raises(ValueError, match=r"A _thread\.lock cannot be compared .* Pass version="):
+    with pytest.raises(ValueError, match=r"A builtins.generator cannot be compared .* Pass version="):
         describe(Opaque())
     assert describe(Opaque(), "1") == describe(Opaque(), "1") != describe(Opaque(), "2")
     assert describe(Scaling(1.0), "1") != describe(Scaling(2.0), "1")
@@ -228,9 +231,9 @@ def test_another_process_describes_the_same(tmp_path):
             capture_output=True,
             text=True,
         ).stdout
-        for seed in "012"
+        for seed in "01"
     ]
-    assert outputs[0] == outputs[1] == outputs[2] != ""
+    assert outputs[0] == outputs[1] != ""
 
 
 GLOBAL_SCALE = 2.0
