@@ -107,7 +107,7 @@ def _entry_of(cls: Any) -> SamplerEntry:
         summary,
         cls._order,
         cls._needs,
-        getattr(cls, "_cost", "that of the sampler in each round"),
+        getattr(cls, "_takes", "that of the sampler in each round"),
         cls._carries_over(),
         cls._runs_rounds,
         cls,

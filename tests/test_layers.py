@@ -19,7 +19,7 @@ LAYERS = [
 VISION = [
     "_decoding", "_loading", "_preparation", "_sources", "_resnet", "_checkpoints", "_backbones", "_random_weights",
     "_logits", "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy", "_manifest", "_kept_rows",
-    "_embedding_file", "_progress", "_job", "_extractor", "__init__",
+    "_embedding_file", "_progress", "_batches", "_job", "_extractor", "__init__",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""First centers: k-means++ in few passes over the pool, whatever squared distance is."""
+"""First centers: k-means++ in few passes over the pool, or greedily in one pass a center."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
 from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
+from skal._core.products import total
 
-__all__ = ["Space", "draw_far_apart", "kmeans_plus_plus"]
+__all__ = ["Space", "draw_far_apart", "greedy_kmeans_plus_plus", "kmeans_plus_plus"]
 
 _MOST_DRAWS = 4096  # their mutual distances are kept as one square
 
@@ -88,11 +89,11 @@ def draw_far_apart(
         sq_dist[torch.tensor(new, dtype=torch.int64, device=space.device)] = 0.0
         n_missing = n_rows - len(chosen)
         cumulative = sq_dist.double().cumsum(dim=0)
-        total = float(cumulative[-1])
-        if n_missing == 0 or total <= 0.0:
+        left = float(cumulative[-1])
+        if n_missing == 0 or left <= 0.0:
             break
         n_draws = min(1 + len(chosen) // 4, _MOST_DRAWS)
-        new = _accept_by_rejection(space, sq_dist, cumulative, total, n_missing, n_draws, rng)
+        new = _accept_by_rejection(space, sq_dist, cumulative, left, n_missing, n_draws, rng)
         chosen += new
     if n_missing:
         unchosen = np.setdiff1d(np.arange(space.n_rows), chosen)
@@ -117,16 +118,54 @@ class _RowSpace:
         return sq_dist
 
 
+def greedy_kmeans_plus_plus(
+    pool: Blocks, n_clusters: int, rng: np.random.Generator, given: Tensor, n_candidates: int = 8
+) -> np.ndarray:
+    """Draw `n_clusters` distinct rows as k-means++ does, each the best of several draws.
+
+    The best draw is the one that leaves the least sum of squared distances. Where the pool has fewer distinct rows
+    than `n_clusters`, the rest is drawn uniformly.
+
+    Parameters
+    ----------
+    given : Tensor of shape (m, d)
+        Centers that are there already, at least one.
+
+    Returns
+    -------
+    ndarray of shape (n_clusters,), int64
+        Row numbers in drawing order. ``2·n·n_candidates·d`` operations for each in a pass of its own, and
+        ``2·n·m·d``; n × (n_candidates + 2) numbers beside the pool.
+    """
+    sq_dist = torch.full((pool.n_rows,), torch.inf, dtype=torch.float32, device=pool.device)
+    (sq_dist,) = pool.map_gather(lower_to_nearest_block, given, [sq_dist])
+    chosen: list[int] = []
+    while len(chosen) < n_clusters:
+        cumulative = sq_dist.double().cumsum(dim=0)
+        if float(cumulative[-1]) <= 0.0:
+            unchosen = np.setdiff1d(np.arange(pool.n_rows), chosen)
+            chosen += rng.choice(unchosen, size=n_clusters - len(chosen), replace=False).tolist()
+            break
+        draws = torch.from_numpy(rng.random(n_candidates)).to(pool.device) * cumulative[-1]
+        drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
+        (lowered,) = pool.map_gather(lower_to_each_block, pool.take(drawn.cpu()), [sq_dist])
+        best = int(np.argmin([total(left) for left in lowered.T]))
+        chosen.append(int(drawn[best]))
+        sq_dist = lowered[:, best].clone()
+        sq_dist[chosen[-1]] = 0.0
+    return np.array(chosen, dtype=np.int64)
+
+
 def _accept_by_rejection(
     space: Space,
     sq_dist: Tensor,
     cumulative: Tensor,
-    total: float,
+    left: float,
     n_missing: int,
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    draws = torch.from_numpy(rng.random(n_draws) * total).to(space.device)
+    draws = torch.from_numpy(rng.random(n_draws) * left).to(space.device)
     drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=space.n_rows - 1)
     bound = sq_dist[drawn].double().cpu().numpy()
     between = space.between(drawn.cpu().numpy())
@@ -153,4 +192,13 @@ def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: T
     for tile in block.tiles():
         _, score = nearest_center(tile.rows, centers, half_norms)
         torch.minimum(sq_dist[tile.slice], to_sq_dist(score, tile.half_sq_norms), out=lowered[tile.slice])
+    return (lowered,)
+
+
+def lower_to_each_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
+    """The smaller of `sq_dist` and the squared distance to each of a few centers, (m, k), for the rows of one block."""
+    (sq_dist,) = per_row
+    lowered = sq_dist.new_empty((block.n_rows, len(centers)))
+    for tile in block.tiles():
+        torch.minimum(sq_dist[tile.slice, None], pairwise_sq_dist(tile.rows, centers), out=lowered[tile.slice])
     return (lowered,)

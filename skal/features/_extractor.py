@@ -46,8 +46,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         with timm's own sizes and means for timm's models. "cifar10" and "cifar100" have their means, None has values
         from 0 to 1; both keep the size unless `image_size` is given. A callable turns a PIL image into a tensor
         (c, h, w).
-    batch_size : int, default=128
-        Images a step.
+    batch_size : int, default=None
+        Images a step. None means 128 on CUDA, and on a CPU as many as have a million pixels, 8 to 128 (20 of
+        224 × 224), or 32 where their size is not known before they are read.
     num_workers : int, default=None
         Processes that read files. None means as many as torch has threads, eight at the most; where processes cannot
         be forked, or there are less than two batches, 0. Arrays need none. A Dataset has none unless they are asked
@@ -130,7 +131,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         "weights": [str, os.PathLike, None],
         "image_size": [Interval(Integral, 1, None, closed="left"), None],
         "image_transform": [StrOptions({"auto", "imagenet", "cifar10", "cifar100"}), callable, None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "num_workers": [Interval(Integral, 0, None, closed="left"), None],
         "device": DEVICE,
         "autocast": [StrOptions({"auto", "float16", "bfloat16"}), None],
@@ -148,7 +149,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         *,
         image_size=None,
         image_transform="auto",
-        batch_size=128,
+        batch_size=None,
         num_workers=None,
         device="auto",
         autocast="auto",

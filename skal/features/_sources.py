@@ -36,6 +36,7 @@ class ArrayImages:
 
     def __init__(self, images: npt.NDArray[np.uint8]) -> None:
         self._images = images if images.ndim == 4 else images[..., None]
+        self.n_pixels = self._images.shape[1] * self._images.shape[2]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -78,6 +79,7 @@ class FileImages:
     """
 
     kind = "files"
+    n_pixels = None  # of each image; not known before it is read
     takes_workers = takes_workers_unasked = True
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
@@ -121,6 +123,7 @@ class DatasetImages:
     """The items of a torch Dataset, or their first elements: tensors that are prepared already."""
 
     kind = "Dataset"
+    n_pixels = None  # of each image; not known before it is read
     takes_workers, takes_workers_unasked = True, False
     paths = None
 

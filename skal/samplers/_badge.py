@@ -88,7 +88,7 @@ class BADGESampler(LearnsFromLabelsMixin, BaseSampler):
 
     _title = "BADGE"
     _order = "order of the draws"
-    _cost = "a training, predictions of the pool, and n·(L + budget)·(d + n_classes)"
+    _takes = "a training, predictions of the pool, and n·(L + budget)·(d + n_classes)"
     _needs = "labels"
 
     def __init__(self, budget=10, *, classifier=None, initial=None, metric="cosine", device="auto", random_state=None):

@@ -101,7 +101,7 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
 
     _title = "BAIT"
     _order = "as added"
-    _cost = "a training, predictions of the pool, and n·d·(d + 2·budget)"
+    _takes = "a training, predictions of the pool, and n·d·(d + 2·budget)"
     _needs = "labels"
 
     def __init__(

@@ -98,7 +98,7 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
 
     _title = "DropQuery"
     _order = "largest cluster of candidates first"
-    _cost = "a training, 4 predictions of the pool, and K-means on some of it"
+    _takes = "a training, 4 predictions of the pool, and K-means on some of it"
     _needs = "labels"
 
     def __init__(

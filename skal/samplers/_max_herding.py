@@ -107,7 +107,7 @@ class MaxHerdingSampler(BaseSampler):
 
     _title = "MaxHerding"
     _order = "order of the greedy: with one sigma, smaller budgets are prefixes"
-    _cost = "5 to 10 times n·r·d, r the rows to be covered, 20,000 at the most"
+    _takes = "5 to 10 times n·r·d, r the rows to be covered, 20,000 at the most"
 
     def __init__(
         self,

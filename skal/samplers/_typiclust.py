@@ -94,7 +94,7 @@ class TypiClustSampler(BaseSampler):
 
     _title = "TypiClust"
     _order = "fewest labels in the cluster first, then the largest cluster"
-    _cost = "K-means, and n²·d / budget"
+    _takes = "K-means, and n²·d / budget"
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
 
     _title = "UHerding"
     _order = "order of the greedy: smaller budgets are prefixes"
-    _cost = "those of MaxHerding, a training, and predictions of the pool"
+    _takes = "those of MaxHerding, a training, and predictions of the pool"
     _needs = "labels"
 
     def __init__(

@@ -95,7 +95,7 @@ class _UncertaintySampler(LearnsFromLabelsMixin, BaseSampler):
     _parameter_constraints: dict = {**BaseSampler._parameter_constraints, **LEARNS}
 
     _order = "most uncertain first"
-    _cost = "a training, and predictions of the pool"
+    _takes = "a training, and predictions of the pool"
     _needs = "labels"
 
     def __init__(self, budget=10, *, classifier=None, initial=None, random_state=None):

@@ -9,6 +9,7 @@ import torch
 from skal._core import kmeans as core
 from skal._core import seeding
 from skal._core.blocks import Blocks
+from skal._core.distances import half_sq_norms
 from skal._core.seeding import kmeans_plus_plus
 
 CPU = torch.device("cpu")
@@ -20,7 +21,8 @@ def brute_force_labels(X, centers):
 
 
 def one_pass(pool, centers):
-    return pool.map_reduce(core.lloyd_pass, core.merge_lloyd_passes, centers)
+    weighed = centers, half_sq_norms(centers)
+    return pool.map_reduce(core.lloyd_pass, core.merge_lloyd_passes, weighed)
 
 
 def clusters_of(X, y):
