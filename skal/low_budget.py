@@ -161,7 +161,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.selected_index_ = pool.index[self.selected_indices_]
         warn_of_minus_one(targets, getattr(self.classifier_, "classes", None))
         with minus_one_is_checked():
-            fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
+            fit_on_labeled_rows(self.classifier_, pool, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
         self._predicts_from_pool_rows = not has_two_views
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,9 +12,24 @@ from skal._core.blocks import Block, Blocks
 from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
 from skal._core.products import total
 
-__all__ = ["greedy_kmeans_plus_plus", "kmeans_plus_plus"]
+__all__ = ["Space", "draw_far_apart", "greedy_kmeans_plus_plus", "kmeans_plus_plus"]
 
 _MOST_DRAWS = 4096  # their mutual distances are kept as one square
+
+
+class Space(Protocol):
+    """Where `draw_far_apart` draws: rows and their squared distances."""
+
+    n_rows: int
+    device: torch.device
+
+    def lower(self, new: list[int], sq_dist: Tensor) -> Tensor:
+        """Return the smaller of `sq_dist` (n,) and the squared distance to the nearest of the rows `new`."""
+        ...
+
+    def between(self, row_idx: np.ndarray) -> np.ndarray:
+        """Return the squared distances between some rows, float64 of shape (m, m)."""
+        ...
 
 
 def kmeans_plus_plus(
@@ -36,29 +53,69 @@ def kmeans_plus_plus(
         Row numbers in drawing order. About ``2·n·n_clusters·d`` operations in about
         ``5 · log(n_clusters)`` passes.
     """
+    space = _RowSpace(pool)
     sq_dist = torch.full((pool.n_rows,), torch.inf, dtype=torch.float32, device=pool.device)
     if given is None or len(given) == 0:
-        chosen = [int(rng.integers(pool.n_rows))]
-    else:
-        (sq_dist,) = pool.map_gather(lower_to_nearest_block, given, [sq_dist])
-        chosen = []
+        return draw_far_apart(space, n_clusters, rng, sq_dist, first=[int(rng.integers(pool.n_rows))])
+    (sq_dist,) = pool.map_gather(lower_to_nearest_block, given, [sq_dist])
+    return draw_far_apart(space, n_clusters, rng, sq_dist)
+
+
+def draw_far_apart(
+    space: Space, n_rows: int, rng: np.random.Generator, sq_dist: Tensor, first: list[int] | None = None
+) -> np.ndarray:
+    """Draw distinct rows, each with probability proportional to its squared distance to what is there already.
+
+    Parameters
+    ----------
+    space : Space of n rows
+    n_rows : int
+        How many to draw, those in `first` included.
+    rng : numpy.random.Generator
+    sq_dist : float32 Tensor of shape (n,)
+        To what is there before; 0 keeps a row from being drawn as long as another is not 0.
+    first : list of int, default=None
+        Rows that are drawn already.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), int64
+        In drawing order.
+    """
+    chosen = list(first or [])
     new = list(chosen)
     while True:
-        sq_dist = _lower_to_nearest(pool, new, sq_dist)
-        sq_dist[torch.tensor(new, dtype=torch.int64, device=pool.device)] = 0.0
-        n_missing = n_clusters - len(chosen)
+        sq_dist = space.lower(new, sq_dist) if new else sq_dist
+        sq_dist[torch.tensor(new, dtype=torch.int64, device=space.device)] = 0.0
+        n_missing = n_rows - len(chosen)
         cumulative = sq_dist.double().cumsum(dim=0)
         left = float(cumulative[-1])
         if n_missing == 0 or left <= 0.0:
             break
-        new = _accept_by_rejection(
-            pool, sq_dist, cumulative, left, n_missing, min(1 + len(chosen) // 4, _MOST_DRAWS), rng
-        )
+        n_draws = min(1 + len(chosen) // 4, _MOST_DRAWS)
+        new = _accept_by_rejection(space, sq_dist, cumulative, left, n_missing, n_draws, rng)
         chosen += new
     if n_missing:
-        unchosen = np.setdiff1d(np.arange(pool.n_rows), chosen)
+        unchosen = np.setdiff1d(np.arange(space.n_rows), chosen)
         chosen += rng.choice(unchosen, size=n_missing, replace=False).tolist()
     return np.array(chosen, dtype=np.int64)
+
+
+class _RowSpace:
+    """The rows of a pool."""
+
+    def __init__(self, pool: Blocks) -> None:
+        self.n_rows, self.device = pool.n_rows, pool.device
+        self._pool = pool
+
+    def lower(self, new: list[int], sq_dist: Tensor) -> Tensor:
+        (lowered,) = self._pool.map_gather(lower_to_nearest_block, self._pool.take(new), [sq_dist])
+        return lowered
+
+    def between(self, row_idx: np.ndarray) -> np.ndarray:
+        rows = self._pool.take(row_idx)
+        sq_dist: np.ndarray = pairwise_sq_dist(rows, rows).double().cpu().numpy()
+        return sq_dist
 
 
 def greedy_kmeans_plus_plus(
@@ -100,7 +157,7 @@ def greedy_kmeans_plus_plus(
 
 
 def _accept_by_rejection(
-    pool: Blocks,
+    space: Space,
     sq_dist: Tensor,
     cumulative: Tensor,
     left: float,
@@ -108,11 +165,10 @@ def _accept_by_rejection(
     n_draws: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    draws = torch.from_numpy(rng.random(n_draws) * left).to(pool.device)
-    drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=pool.n_rows - 1)
+    draws = torch.from_numpy(rng.random(n_draws) * left).to(space.device)
+    drawn = torch.searchsorted(cumulative, draws, right=True).clamp_(max=space.n_rows - 1)
     bound = sq_dist[drawn].double().cpu().numpy()
-    candidate_rows = pool.take(drawn.cpu())
-    between = pairwise_sq_dist(candidate_rows, candidate_rows).double().cpu().numpy()
+    between = space.between(drawn.cpu().numpy())
     keep_below = rng.random(n_draws) * bound
     candidates = drawn.tolist()
     today = bound.copy()
@@ -128,16 +184,8 @@ def _accept_by_rejection(
     return accepted
 
 
-def _lower_to_nearest(pool: Blocks, new: list[int], sq_dist: Tensor) -> Tensor:
-    """Return the smaller of `sq_dist` (n,) and the squared distance to the nearest of the rows `new`."""
-    if not new:
-        return sq_dist
-    (lowered,) = pool.map_gather(lower_to_nearest_block, pool.take(new), [sq_dist])
-    return lowered
-
-
 def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
-    """Do what `_lower_to_nearest` does for the rows of one block."""
+    """Return the smaller of a squared distance (m,) and that to the nearest center, for the rows of one block."""
     (sq_dist,) = per_row
     half_norms = half_sq_norms(centers)
     lowered = torch.empty_like(sq_dist)

@@ -150,6 +150,7 @@ class KMeansSampler(BaseSampler):
 
     _title = "K-means"
     _order = "largest cluster first"
+    _takes = "n·budget·d a pass; with many clusters n·200·d"
 
     def __init__(
         self,

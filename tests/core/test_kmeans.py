@@ -134,7 +134,7 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     # 40 rows on a line. After the first picks the batches hold several candidates drawn from stale distances:
     # the law of the next accepted row must still be today's squared distances.
     X = np.linspace(0, 1, 40, dtype=np.float32)[:, None] ** 2
-    pool, chosen = Blocks(X, CPU), [0, 39]
+    pool, chosen = seeding._RowSpace(Blocks(X, CPU)), [0, 39]
     sq_dist = ((X - X[chosen].T) ** 2).min(axis=1)
     stale = torch.from_numpy(sq_dist)
     counts = np.zeros(40)
