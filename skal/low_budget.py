@@ -137,8 +137,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         has_two_views = embeddings is not None
         pool = open_pool(self, embeddings if has_two_views else X, reset=True)
-        if has_two_views:
-            X = _images_by_row(X, pool)
+        rows = _images_by_row(X, pool) if has_two_views else pool  # as the classifier takes them
         has_oracle = callable(y)
         labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices, takes_numbers=has_oracle)
         if not has_oracle:
@@ -161,7 +160,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.selected_index_ = pool.index[self.selected_indices_]
         warn_of_minus_one(targets, getattr(self.classifier_, "classes", None))
         with minus_one_is_checked():
-            fit_on_labeled_rows(self.classifier_, pool, targets, trained_idx)
+            fit_on_labeled_rows(self.classifier_, rows, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
         self._predicts_from_pool_rows = not has_two_views
         return self
