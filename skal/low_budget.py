@@ -1,4 +1,4 @@
-"""The paper as one scikit-learn classifier: pick, look up only those labels, train."""
+"""Low-budget learning as one scikit-learn classifier: pick, look up only those labels, train."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from skal._validation import (
     set_random_states,
     warn_of_minus_one,
 )
-from skal.classifiers import LinearProbe
+from skal.classifiers import GraphClassifier
 from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.features._sources import open_images
 from skal.pool import open_pool
 from skal.rounds import IterativeSampler
-from skal.samplers import KMeansSampler
+from skal.samplers import GraphCoverageSampler
 
 __all__ = ["LowBudgetClassifier"]
 
 
 def _classifier_has(method):
     def check(self):
-        default = LinearProbe() if self.classifier is None else self.classifier
+        default = GraphClassifier() if self.classifier is None else self.classifier
         return hasattr(getattr(self, "classifier_", default), method)
 
     return check
@@ -53,10 +53,10 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     sampler : sampler, default=None
-        Chooses the rows. None means ``KMeansSampler()``.
+        Chooses the rows. None means ``GraphCoverageSampler()``.
     classifier : classifier, default=None
-        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_pool`` where its
-        `fit` has that parameter.
+        Trained on them. None means ``GraphClassifier()``. Gets the pool as ``X_pool`` where its `fit` has that
+        parameter.
     random_state : int, RandomState instance or None, default=None
         Seeds both parts. None leaves them the seeds they have.
 
@@ -84,9 +84,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import GridSearchCV
     >>> from skal import LowBudgetClassifier
-    >>> from skal.samplers import KMeansSampler
+    >>> from skal.samplers import GraphCoverageSampler
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = LowBudgetClassifier(KMeansSampler(), random_state=0)
+    >>> model = LowBudgetClassifier(GraphCoverageSampler(), random_state=0)
     >>> search = GridSearchCV(model, {"sampler__budget": [10, 100]}, cv=3)
     >>> search.fit(X, y).best_params_
     {'sampler__budget': 100}
@@ -144,8 +144,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             check_target_length(self, pool, y)
             if labels is not None or ledger is not None:
                 raise ValueError("labels= and ledger= go with an oracle; an array y holds all labels itself.")
-        self.sampler_ = KMeansSampler() if self.sampler is None else clone(self.sampler)
-        self.classifier_ = LinearProbe() if self.classifier is None else clone(self.classifier)
+        self.sampler_ = GraphCoverageSampler() if self.sampler is None else clone(self.sampler)
+        self.classifier_ = GraphClassifier() if self.classifier is None else clone(self.classifier)
         if self.random_state is not None:
             set_random_states(self.sampler_, self.random_state)
             set_random_states(self.classifier_, self.random_state)
