@@ -2,7 +2,7 @@
 
 from skal.features._embedded import Embedded
 from skal.features._extractor import TorchFeatureExtractor
-from skal.features._folder_images import FolderImages
+from skal.features._named_images import NamedImages
 from skal.features._resnet import resnet
 
-__all__ = ["Embedded", "FolderImages", "TorchFeatureExtractor", "resnet"]
+__all__ = ["Embedded", "NamedImages", "TorchFeatureExtractor", "resnet"]
