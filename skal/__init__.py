@@ -20,6 +20,7 @@ _SUBPACKAGES = (
     "evaluation",
     "features",
     "greedy",
+    "labeling",
     "plotting",
     "pool",
     "registry",
@@ -31,7 +32,7 @@ _SUBPACKAGES = (
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
 
 
-_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features")
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "labeling")
 
 
 def __getattr__(name: str) -> Any:

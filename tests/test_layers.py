@@ -11,7 +11,8 @@ ROOT = Path(skal.__file__).parent
 
 LAYERS = [
     "registry", "_core", "_warnings", "greedy", "_files", "_validation", "pool", "base", "features", "datasets",
-    "classifiers", "samplers", "rounds", "low_budget", "evaluation", "plotting", "testing", "_demo", "cli", "__main__",
+    "classifiers", "samplers", "rounds", "low_budget", "evaluation", "labeling", "plotting", "testing", "_demo", "cli",
+    "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.

@@ -1,0 +1,26 @@
+"""A folder of images and money for some labels: embed, select, label, train, predict."""
+
+from skal.labeling._errors import NothingToDoError, ProjectInUseError
+from skal.labeling._images import Changes, ImageFile
+from skal.labeling._labels import QueuedImage
+from skal.labeling._model import TrainedModel
+from skal.labeling._predictions import Predictions
+from skal.labeling._project import LabelingProject
+from skal.labeling._scores import Evaluation, Mistake
+from skal.labeling._settings import Settings
+from skal.labeling._status import ProjectStatus
+
+__all__ = [
+    "Changes",
+    "Evaluation",
+    "ImageFile",
+    "LabelingProject",
+    "Mistake",
+    "NothingToDoError",
+    "Predictions",
+    "ProjectInUseError",
+    "ProjectStatus",
+    "QueuedImage",
+    "Settings",
+    "TrainedModel",
+]
