@@ -11,27 +11,24 @@ from typing import Any
 import numpy as np
 
 import skal.classifiers
-from skal import registry
 from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
-from skal.labeling._embedding_step import MODEL, EmbeddingStep
+from skal.labeling._embedding_step import MODEL
 from skal.labeling._errors import NothingToDoError
 from skal.labeling._images import scan
 from skal.labeling._model import TrainedModel
-from skal.labeling._pool import ProjectPool
 from skal.labeling._predictions import Predictions
 from skal.labeling._reading import why_unreadable
 from skal.labeling._scores import Evaluation
-from skal.labeling._selection import Standing, select
+from skal.labeling._selection_step import SelectionStep
 from skal.labeling._status import ProjectStatus, next_command
-from skal.low_budget import default_classifier, default_sampler
-from skal.rounds import Round
+from skal.low_budget import default_classifier
 
 __all__ = ["LabelingProject"]
 
 
-class LabelingProject(EmbeddingStep):
+class LabelingProject(SelectionStep):
     """A folder that holds all that is done with some images: embed, select, label, train, predict.
 
     Make one with `create`, come back to it with `open`. The images stay as they are. Whatever a method was given is on
@@ -86,48 +83,6 @@ class LabelingProject(EmbeddingStep):
     40
     100.0% of 4 held-out labels (4 right); with 95 % confidence between 51.0% and 100.0%
     """
-
-    # ------------------------------------------------------------------ rounds
-
-    def select(self, n: int, *, holdout: int = 0, sampler: Any = None, random_state: int | None = None) -> Round:
-        """Pick the images to label next, and put them into the queue.
-
-        Parameters
-        ----------
-        n : int
-            Images to pick by the sampler, to train on.
-        holdout : int, default=0
-            More images, drawn at random, to test with: of each group of near duplicates at most one, none that is
-            near a labelled image.
-        sampler : sampler or str, default=None
-            One of `skal.samplers`, or its name. None means that of the settings, and without one that of
-            `skal.LowBudgetClassifier`. Its budget is overwritten.
-        random_state : int, default=None
-            None means that of the settings.
-
-        Returns
-        -------
-        Round
-            `rows`, in the order of the queue; `held_out`; `why`.
-
-        Raises
-        ------
-        NothingToDoError
-            If every image, or a near duplicate of it, was picked, or none is asked for.
-        ValueError
-            If fewer images are left than asked for, or nothing is embedded yet.
-        """
-        self._refuse_read_only()
-        if n < 0 or holdout < 0:
-            raise ValueError(f"n={n} and holdout={holdout} must not be negative.")
-        if n + holdout == 0:
-            raise NothingToDoError("No image is asked for: pass n, holdout, or both.")
-        seed = self.settings.random_state if random_state is None else random_state
-        pool = self.pool
-        selection = select(pool, self._standing(pool), n, holdout, self._sampler(sampler), seed)
-        return self.ledger.ask(
-            selection.rows, sampler=selection.sampler, held_out=selection.held_out, why=selection.why
-        )
 
     # ------------------------------------------------------------------ model
 
@@ -309,32 +264,6 @@ class LabelingProject(EmbeddingStep):
 
     def _problems_of(self, rows: set[int], place_of: dict[int, int]) -> dict[int, str]:
         return {place_of[row]: why_unreadable(self.path_of(row)) or "not embedded yet" for row in sorted(rows)}
-
-    def _standing(self, pool: ProjectPool) -> Standing:
-        labels, held_out, skipped = self.labels, set(self.held_out), set(self.skipped)
-        taken = {*labels, *skipped, *held_out, *(row for each in self.ledger.rounds for row in each.rows)}
-        missing = set(self.changes().missing) if self._images_folder is not None else set()
-        rows = pool.rows.tolist()
-        y = np.array([labels.get(row) for row in rows], dtype=object)
-        return Standing(
-            self.neighborhood().groups(),
-            np.array([row < 0 or row in missing or not self._manifest.is_current(row) for row in rows], dtype=bool),
-            np.isin(pool.rows, list(taken)),
-            np.isin(pool.rows, list(held_out)),
-            np.isin(pool.rows, list(skipped)),
-            y,
-        )
-
-    def _sampler(self, sampler: Any) -> Any:
-        sampler = self.settings.sampler if sampler is None else sampler
-        if sampler is None:
-            return default_sampler()
-        if not isinstance(sampler, str):
-            return sampler
-        known = {entry.name: entry for entry in registry.samplers() if not entry.runs_rounds}
-        if sampler not in known:
-            raise ValueError(f"There is no sampler {sampler!r}; there are {', '.join(known)} (skal samplers).")
-        return known[sampler].make()
 
     def _classifier(self, classifier: Any) -> Any:
         classifier = self.settings.classifier if classifier is None else classifier
