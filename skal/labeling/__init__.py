@@ -1,6 +1,7 @@
 """A folder of images and money for some labels: embed, select, label, train, predict."""
 
 from skal.labeling._errors import NothingToDoError, ProjectInUseError
+from skal.labeling._exchange import ImportReport
 from skal.labeling._images import Changes, ImageFile
 from skal.labeling._labels import QueuedImage
 from skal.labeling._model import TrainedModel
@@ -17,6 +18,7 @@ __all__ = [
     "Changes",
     "Evaluation",
     "ImageFile",
+    "ImportReport",
     "LabelingProject",
     "Mistake",
     "NothingToDoError",

@@ -16,19 +16,19 @@ from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
 from skal.labeling._errors import NothingToDoError
+from skal.labeling._exchange_step import ExchangeStep
 from skal.labeling._images import scan
 from skal.labeling._model import TrainedModel
 from skal.labeling._predictions import Predictions
 from skal.labeling._reading import why_unreadable
 from skal.labeling._scores import Evaluation
-from skal.labeling._selection_step import SelectionStep
 from skal.labeling._status import ProjectStatus, next_command
 from skal.low_budget import default_classifier
 
 __all__ = ["LabelingProject"]
 
 
-class LabelingProject(SelectionStep):
+class LabelingProject(ExchangeStep):
     """A folder that holds all that is done with some images: embed, select, label, train, predict.
 
     Make one with `create`, come back to it with `open`. The images stay as they are. Whatever a method was given is on
