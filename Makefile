@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(1)
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+IN_PARALLEL = -n auto --dist loadfile
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
 .PHONY: demo test quick lint types format docs clean
@@ -12,10 +13,10 @@ demo: $(call STAMP,all)  ## Choose digits to label and show what that bought
 	$(BIN)/skal demo
 
 test: $(call STAMP,test)  ## Run every test, the docstrings' and this folder's pages' included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 quick: $(call STAMP,test)  ## The same without the slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: $(call STAMP,test)
 	$(BIN)/ruff check .

@@ -18,5 +18,5 @@ for sampler in (RandomSampler(budget=50, random_state=0), KMeansSampler(budget=5
     nearest = CosineKNNClassifier().fit(X_labeled, y_labeled)
     print(
         f"{type(sampler).__name__}: {category_coverage(y_pool, picks):.0%} of the classes, "
-        f"LIN {probe.score(X_test, y_test):.1%}, NN {nearest.score(X_test, y_test):.1%}"
+        f"linear probe {probe.score(X_test, y_test):.1%}, nearest neighbour {nearest.score(X_test, y_test):.1%}"
     )

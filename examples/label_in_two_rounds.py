@@ -17,4 +17,4 @@ with Ledger("two_rounds.jsonl") as ledger:  # on disk, so that tomorrow's round 
             ledger.answer(row, y_truth[row], annotator="Ada")
         probe = LinearProbe(random_state=0)
         probe.fit(X_pool[ledger.labeled_indices], ledger.labels, X_pool=X_pool)
-        print(f"{len(ledger.labels)} labels: LIN {probe.score(X_test, y_test):.1%}")
+        print(f"{len(ledger.labels)} labels: accuracy {probe.score(X_test, y_test):.1%}")

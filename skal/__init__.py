@@ -13,6 +13,7 @@ _HOME_OF = {
     "LowBudgetClassifier": "skal.low_budget",
     "Pool": "skal.pool",
     "SelectionRequest": "skal.base",
+    "select": "skal._pipeline",
 }
 _SUBPACKAGES = (
     "classifiers",
@@ -29,7 +30,7 @@ _SUBPACKAGES = (
     "testing",
 )
 
-__all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", *_SUBPACKAGES]
+__all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", "select", *_SUBPACKAGES]
 
 
 _ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "labeling")

@@ -10,10 +10,14 @@ from skal.evaluation import budget_curve
 from skal.plotting import BudgetCurveDisplay, PickedImagesDisplay
 from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
 
-__all__ = ["BUDGETS", "N_SEEDS", "draw_demo", "make_classifiers", "make_samplers", "run_demo"]
+__all__ = ["BUDGETS", "EXPLANATION", "N_SEEDS", "draw_demo", "make_classifiers", "make_samplers", "run_demo"]
 
 BUDGETS = (10, 20, 50, 100)
 N_SEEDS = 3
+EXPLANATION = (
+    "LIN: a linear classifier trained on the labelled digits. NN: the class of the labelled digit most like it.\n"
+    "Uniform draws equally many digits of each class, for which it has to know all labels beforehand."
+)
 
 
 def make_samplers():

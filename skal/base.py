@@ -20,8 +20,10 @@ from skal._validation import (
     fit_context,
     labeled_rows,
     local_generator,
+    minus_one_is_checked,
     resolve_budget,
     rows_of,
+    warn_of_minus_one,
     with_callbacks,
 )
 from skal.pool import Pool, open_pool
@@ -129,6 +131,13 @@ class SelectionMixin:
         """Return `budget` distinct rows of another pool than the one fitted."""
         raise NotImplementedError
 
+    def _keep_picks(self, picks, pool):
+        """Set `selected_indices_`, and `selected_index_` where the pool has an index."""
+        self.selected_indices_ = picks
+        vars(self).pop("selected_index_", None)
+        if pool.index is not None:
+            self.selected_index_ = pool.index[picks]
+
     @classmethod
     def _carries_over(cls):
         return cls._select_from is not SelectionMixin._select_from
@@ -153,6 +162,8 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in an order that each sampler states.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_features_in_ : int
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -208,11 +219,13 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         budget = resolve_budget(self.budget, pool.n_rows, len(labeled_idx))
         rng, progress = local_generator(self.random_state), Progress(self)
         request = SelectionRequest(pool, labeled_idx, labels, budget, rng, progress)
-        with ordinary_torch():
+        if labels is not None:
+            warn_of_minus_one(labels)
+        with ordinary_torch(), minus_one_is_checked():
             picks = self._select_rows(request)
             pool.check_finite()
         progress.close()
-        self.selected_indices_ = self._checked_picks(picks, pool.n_rows, budget, labeled_idx)
+        self._keep_picks(self._checked_picks(picks, pool.n_rows, budget, labeled_idx), pool)
         return self
 
     @abstractmethod

@@ -6,13 +6,15 @@ from json import dumps
 from pathlib import Path
 from typing import Annotated
 
+from skal._install import hint_for_extra
+
 try:
     import typer
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column, Table
 except ImportError as error:
-    raise SystemExit("The command line needs typer and rich: `pip install skal[cli]`.") from error
+    raise SystemExit(f"The command line needs typer and rich: `{hint_for_extra('cli')}`.") from error
 
 _SHOWN = ("title", "summary", "order", "needs", "carries_over", "runs_rounds")
 
@@ -47,7 +49,7 @@ def demo(
     n_jobs: Annotated[int | None, typer.Option(help="Processes; by default one.")] = None,
 ) -> None:
     """Choose which of 1,797 handwritten digits to label, and compare with random choice."""
-    from skal._demo import BUDGETS, N_SEEDS, draw_demo, make_classifiers, make_samplers, run_demo
+    from skal._demo import BUDGETS, EXPLANATION, N_SEEDS, draw_demo, make_classifiers, make_samplers, run_demo
 
     console = Console()
     console.print(
@@ -59,6 +61,7 @@ def demo(
         task = progress.add_task("Selecting and training", total=n_scores)
         curve = run_demo(n_jobs=n_jobs, on_score=lambda score: progress.advance(task))
     typer.echo(f"\n{curve}\n")
+    typer.echo(f"{EXPLANATION}\n")
     try:
         pictures = draw_demo(curve, output)
     except ImportError as error:

@@ -9,13 +9,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal._validation import (
     HasMethods,
+    check_class_labels,
     check_pool,
     check_target_length,
     fit_context,
     labeled_rows,
+    minus_one_is_checked,
+    missing_entries,
     resolve_budget,
     rows_of,
     set_random_states,
+    warn_of_minus_one,
 )
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
@@ -70,6 +74,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         The fitted classifier.
     selected_indices_ : ndarray of shape (budget,), int64
         The rows that were picked.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     ledger_ : Ledger
         Everything that was asked and answered. Only there where y is an oracle.
     classes_ : ndarray of shape (n_classes,)
@@ -113,8 +119,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             The pool.
         y : array-like of shape (n,), or callable
             Labels, read only at the picks and at `labeled_indices`; or an oracle, as `IterativeSampler` takes it.
-        labeled_indices : array-like of int, or boolean mask of shape (n,), default=None
-            Rows labelled already; the classifier is trained on them too.
+        labeled_indices : boolean mask of shape (n,), default=None
+            Rows labelled already; the classifier is trained on them too. Beside an oracle also row numbers; beside
+            an array they are refused, as cross-validation divides a mask with X, and row numbers not.
         labels : array-like of shape (len(labeled_indices),), default=None
             Their labels, in the same order, where y is an oracle.
         ledger : Ledger or path, default=None
@@ -128,11 +135,12 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As the sampler and the classifier do, and if `labels` or `ledger` come with y that is no oracle.
+            As the sampler and the classifier do, if y has no label at a pick, and if `labels`, `ledger` or row
+            numbers in `labeled_indices` come with y that is no oracle.
         """
         pool = open_pool(self, X, reset=True)
-        labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices)
         has_oracle = callable(y)
+        labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices, takes_numbers=has_oracle)
         if not has_oracle:
             check_target_length(self, pool, y)
             if labels is not None or ledger is not None:
@@ -143,15 +151,34 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             set_random_states(self.sampler_, self.random_state)
             set_random_states(self.classifier_, self.random_state)
         vars(self).pop("ledger_", None)
-        if has_oracle:
-            trained_idx, targets = self._ask(pool, y, labeled_indices, len(labeled_idx), labels, ledger)
-        else:
-            self.selected_indices_ = self.sampler_.fit(pool, y, labeled_indices=labeled_idx).selected_indices_
-            trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
-            targets = rows_of(y, trained_idx)
-        fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
+        with minus_one_is_checked():
+            if has_oracle:
+                trained_idx, targets = self._ask(pool, y, labeled_indices, len(labeled_idx), labels, ledger)
+            else:
+                trained_idx, targets = self._look_up(pool, y, labeled_idx)
+        vars(self).pop("selected_index_", None)
+        if pool.index is not None:
+            self.selected_index_ = pool.index[self.selected_indices_]
+        warn_of_minus_one(targets, getattr(self.classifier_, "classes", None))
+        with minus_one_is_checked():
+            fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
         return self
+
+    def _look_up(self, pool, y, labeled_idx):
+        """Pick, and read the labels of the picks; return all rows that are labelled then, and their labels."""
+        self.selected_indices_ = self.sampler_.fit(pool, y, labeled_indices=labeled_idx).selected_indices_
+        labels_of_picks = rows_of(y, self.selected_indices_)
+        is_missing = missing_entries(labels_of_picks)
+        if is_missing is not None and is_missing.any():
+            raise ValueError(
+                f"{type(self.sampler_).__name__} picked row {self.selected_indices_[is_missing][0]}, and y has no "
+                "label there. y needs one wherever a row may be picked. Where people give the labels, pass an oracle "
+                "in place of y, a function indices → labels; to train on the labels that are there, fit the "
+                "classifier alone."
+            )
+        trained_idx = np.concatenate([labeled_idx, self.selected_indices_])
+        return trained_idx, check_class_labels(rows_of(y, trained_idx))
 
     def _ask(self, pool, oracle, labeled_indices, n_labeled, labels, ledger):
         """Ask the oracle for the picks; return all rows that are labelled then, and their labels."""

@@ -9,9 +9,9 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-# `ci` by itself; `HYPOTHESIS_PROFILE=long pytest` searches for half an hour.
+# `ci` by itself; `HYPOTHESIS_PROFILE=long pytest -m hypothesis` searches for half an hour.
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True)
-settings.register_profile("long", max_examples=3000, deadline=None)
+settings.register_profile("long", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

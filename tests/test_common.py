@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.utils._param_validation import Interval as SklearnInterval
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skal
@@ -101,3 +102,25 @@ def test_public_docstrings_say_what_a_user_needs(estimator_class):
         assert section in text, f"{estimator_class.__name__} lacks {section}"
     for name in estimator_class().get_params(deep=False):
         assert f"\n{name} :" in text, f"{estimator_class.__name__} does not document {name}"
+
+
+NUMBERS = [
+    (estimator_class, name)
+    for estimator_class in [*ESTIMATORS, skal.features.TorchFeatureExtractor]
+    for name, constraints in estimator_class._parameter_constraints.items()
+    if any(isinstance(constraint, SklearnInterval) for constraint in constraints)
+]
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_], ids=repr)
+@pytest.mark.parametrize(("estimator_class", "name"), NUMBERS)
+def test_true_and_false_are_no_numbers(estimator_class, name, value, rng):
+    X, y = rng.normal(size=(N, D)), rng.integers(0, 4, size=N)
+    with pytest.raises(ValueError, match=rf"'{name}' parameter of {estimator_class.__name__} .* Got {value!r}"):
+        estimator_class(**{name: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("estimator_class", [skal.rounds.IterativeSampler, skal.rounds.MultiKMeansSampler])
+def test_true_is_no_total(estimator_class, rng):
+    with pytest.raises(ValueError, match=r"'budgets' parameter .* Got True"):
+        estimator_class(budgets=(True, 5)).fit(rng.normal(size=(N, D)))

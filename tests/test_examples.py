@@ -28,6 +28,7 @@ def skip_without_its_data_and_packages(name):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_example_runs(path, capsys, monkeypatch, tmp_path):
     skip_without_its_data_and_packages(path.stem)
     monkeypatch.setattr(sys, "argv", [str(path), *SMALLER.get(path.stem, [])])

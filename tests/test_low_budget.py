@@ -15,6 +15,10 @@ from skal.rounds import IterativeSampler, Ledger
 from skal.samplers import KMeansSampler, MaxEntropySampler, RandomSampler
 
 
+def mask_of(rows, X):
+    return np.isin(np.arange(len(X)), rows)
+
+
 def test_only_the_picked_labels_are_looked_up(digits, counting_labels):
     X, X_test, y, y_test = digits
     labels = counting_labels(y)
@@ -85,7 +89,7 @@ def test_rows_labelled_already_are_trained_on_and_not_picked(digits):
     X, _, y, _ = digits
     labeled = np.flatnonzero(y == 3)[:5]
     y = np.where(np.isin(np.arange(len(y)), labeled), 77, y)
-    model = skal.LowBudgetClassifier(KMeansSampler(20), random_state=0).fit(X, y, labeled_indices=labeled)
+    model = skal.LowBudgetClassifier(KMeansSampler(20), random_state=0).fit(X, y, labeled_indices=mask_of(labeled, X))
     assert 77 in model.classes_
     assert not np.isin(model.selected_indices_, labeled).any()
 
@@ -158,7 +162,7 @@ def test_an_oracle_beside_labels_that_are_there(sampler, blobs):
     labeled = np.array([70, 3, 99])
     model = skal.LowBudgetClassifier(sampler, random_state=0)
     model.fit(X, lambda indices: y[indices], labeled_indices=labeled, labels=y[labeled])
-    simulated = skal.LowBudgetClassifier(sampler, random_state=0).fit(X, y, labeled_indices=labeled)
+    simulated = skal.LowBudgetClassifier(sampler, random_state=0).fit(X, y, labeled_indices=mask_of(labeled, X))
     np.testing.assert_array_equal(model.selected_indices_, simulated.selected_indices_)
     assert set(model.ledger_.labeled_indices) == {*labeled, *model.selected_indices_}
     np.testing.assert_array_equal(model.predict_proba(X), simulated.predict_proba(X))

@@ -88,8 +88,8 @@ class Blocks:
     resident_bytes : int
         How many bytes of prepared rows may be kept between passes.
     shift : Tensor of shape (d,) or None
-        Subtracted from each row before it is rounded to `dtype`. Distances do not change and lose no
-        digits to a common offset.
+        Subtracted from each row, in its own dtype, after normalisation and before the row is rounded to
+        `dtype`. Distances do not change and lose no digits to a common offset.
     factor : float
         Each row is multiplied by it after the shift; a power of two, so that nothing is rounded.
     dtype : torch.dtype

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skal._core.products import total
+
 __all__ = ["ClusterSums"]
 
 
@@ -71,4 +73,4 @@ class ClusterSums:
 
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""
-        return float(self.scatter().sum())
+        return total(self.scatter())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skal._core.products import affine
+
 __all__ = ["half_sq_norms", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
@@ -32,10 +34,10 @@ def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[T
         ``½‖c‖² − x·c`` of that center; the squared distance is ``‖x‖² + 2 · score``.
     """
     n_at_once = _CENTERS_AT_ONCE[rows.device.type]
-    best, labels = torch.addmm(half_norms[:n_at_once], rows, centers[:n_at_once].T, alpha=-1).min(dim=1)
+    best, labels = affine(half_norms[:n_at_once], rows, centers[:n_at_once].T, alpha=-1).min(dim=1)
     for first in range(n_at_once, len(centers), n_at_once):
         chunk = slice(first, first + n_at_once)
-        score, local = torch.addmm(half_norms[chunk], rows, centers[chunk].T, alpha=-1).min(dim=1)
+        score, local = affine(half_norms[chunk], rows, centers[chunk].T, alpha=-1).min(dim=1)
         closer = score < best
         best = torch.where(closer, score, best)
         labels = torch.where(closer, local + first, labels)
@@ -54,5 +56,5 @@ def row_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:
 
 def pairwise_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:
     """Squared distances of shape (m, k), never negative; exact zero for equal rows is not promised."""
-    cross = torch.addmm(half_sq_norms(centers), rows, centers.T, alpha=-1)
+    cross = affine(half_sq_norms(centers), rows, centers.T, alpha=-1)
     return (2.0 * (cross + half_sq_norms(rows)[:, None])).clamp_(min=0)

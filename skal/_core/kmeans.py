@@ -16,6 +16,7 @@ from torch import Tensor
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
+from skal._core.products import total
 
 __all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
 
@@ -59,7 +60,7 @@ def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> Ll
         tile_sq_dist = to_sq_dist(score, tile.half_sq_norms)
         sq_dist[tile.slice] = tile_sq_dist
         cluster_sums.add(tile.rows, labels[tile.slice])
-        inertia += float(tile_sq_dist.sum(dtype=torch.float64))
+        inertia += total(tile_sq_dist)
     cluster_sums.flush()
     return LloydPass(labels, sq_dist, cluster_sums.sums, cluster_sums.counts, inertia)
 
@@ -93,7 +94,7 @@ def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) 
         tile_sq_dist = row_sq_dist(tile.rows, centers[tile_labels])
         labels[tile.slice] = tile_labels
         sq_dist[tile.slice] = tile_sq_dist
-        inertia += float(tile_sq_dist.sum(dtype=torch.float64))
+        inertia += total(tile_sq_dist)
     return Partition(labels, sq_dist, inertia)
 
 
@@ -144,7 +145,7 @@ def lloyd(
         sums, counts = _refill_empty(pool, centers, found)
         moved = (sums / counts.clamp(min=1)[:, None]).to(centers.dtype)
         moved = torch.where((counts > 0)[:, None], moved, centers)
-        sq_shift = float((moved - centers).square().sum(dtype=torch.float64))
+        sq_shift = total((moved - centers).square())
         centers = moved
         if sq_shift <= max_sq_shift:
             break

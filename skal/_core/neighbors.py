@@ -18,6 +18,7 @@ from torch import Tensor
 from skal._core.blocks import Blocks
 from skal._core.exact_products import exact_products, split
 from skal._core.rows import unit_rows
+from skal._install import hint_for_extra
 
 __all__ = ["NeighborBase", "require_faiss", "top_k"]
 
@@ -44,7 +45,7 @@ def require_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise ImportError(
-            "FAISS was asked for by name and is not installed: `pip install skal[cpu]` brings it. "
+            f"FAISS was asked for by name and is not installed: `{hint_for_extra('faiss-cpu')}` brings it. "
             "algorithm='torch' gives the same answer without it."
         ) from error
     return faiss

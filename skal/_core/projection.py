@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
+from skal._core.device import at_most_threads
+from skal._core.products import affine, product, total
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
@@ -40,18 +42,20 @@ def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
     sample = pool.take(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean
-    total = float(centered.square().sum(dtype=torch.float64))
+    scatter = total(centered.square())
     wide = pool.n_features > _WIDEST_FOR_EIGH
     directions = _by_subspace_iteration(centered, n_components) if wide else _by_eigh(centered, n_components)
-    captured = _variance_along(centered, directions) / total if total > 0 else 1.0
+    captured = _variance_along(centered, directions) / scatter if scatter > 0 else 1.0
     if captured < _MOST_OF_THE_VARIANCE:
         directions = _half_random(directions)
-        captured = _variance_along(centered, directions) / total
+        captured = _variance_along(centered, directions) / scatter
     return PrincipalAxes(mean, directions.contiguous(), captured)
 
 
 def _by_eigh(centered: Tensor, n_components: int) -> Tensor:
-    _, directions = torch.linalg.eigh(centered.T @ centered / len(centered))
+    covariance = product(centered.T, centered) / len(centered)
+    with at_most_threads(1):  # as in the other decompositions: more round differently
+        _, directions = torch.linalg.eigh(covariance)
     leading: Tensor = directions[:, -n_components:]
     return leading
 
@@ -61,9 +65,11 @@ def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
     width = min(n_components + _SPARE_DIRECTIONS, *centered.shape)
     basis = _random_directions(centered.shape[1], width, centered.device)
     for _ in range(_SUBSPACE_ITERATIONS):
-        basis = _orthonormal(centered.T @ (centered @ basis))
-    _, _, rotation = torch.linalg.svd(centered @ basis, full_matrices=False)
-    leading: Tensor = (basis @ rotation.T)[:, :n_components].flip(1)
+        basis = _orthonormal(product(centered.T, product(centered, basis)))
+    coordinates = product(centered, basis)
+    with at_most_threads(1):
+        _, _, rotation = torch.linalg.svd(coordinates, full_matrices=False)
+    leading = product(basis, rotation.T)[:, :n_components].flip(1)
     if leading.shape[1] == n_components:
         return leading
     n_missing = n_components - leading.shape[1]  # fewer rows than components
@@ -81,7 +87,8 @@ def _half_random(directions: Tensor) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    basis: Tensor = torch.linalg.qr(columns)[0]
+    with at_most_threads(1):
+        basis: Tensor = torch.linalg.qr(columns)[0]
     return basis
 
 
@@ -92,13 +99,13 @@ def _random_directions(n_features: int, n_directions: int, device: torch.device)
 
 
 def _variance_along(centered: Tensor, directions: Tensor) -> float:
-    return float((centered @ directions).square().sum(dtype=torch.float64))
+    return total(product(centered, directions).square())
 
 
 def project(block: Block, per_row: tuple[Tensor, ...], axes: PrincipalAxes) -> tuple[Tensor]:
     """Coordinates of the rows of a block on the axes, float32 of shape (m, n_components)."""
-    offset = axes.mean @ axes.directions
+    (offset,) = product(axes.mean[None], axes.directions)
     coordinates = torch.empty((block.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=block.device)
     for tile in block.tiles():
-        torch.addmm(-offset, tile.rows, axes.directions, out=coordinates[tile.slice])
+        coordinates[tile.slice] = affine(-offset, tile.rows, axes.directions)
     return (coordinates,)

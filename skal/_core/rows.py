@@ -152,12 +152,14 @@ class PreparedRows:
         return tensor
 
     def _prepare(self, rows: Tensor) -> Tensor:
-        if not rows.is_floating_point() or rows.dtype.itemsize < 4:
-            rows = rows.to(self.dtype if self._shift is None else self._shift.dtype)
+        if self._shift is not None:
+            rows = rows.to(self._shift.dtype)
+        elif not rows.is_floating_point() or rows.dtype.itemsize < 4:
+            rows = rows.to(self.dtype)
         if self._normalize:
             rows = unit_rows(rows)
         if self._shift is not None:
-            rows = rows.to(self._shift.dtype) - self._shift
+            rows = rows - self._shift
         if self._factor != 1.0:
             rows = rows * self._factor
         return rows.to(self.dtype).contiguous()

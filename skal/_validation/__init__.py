@@ -10,12 +10,12 @@ from skal._validation._checks import (
     check_sample_weights,
     check_target_length,
     check_totals,
-    is_missing,
     resolve_budget,
     rows_of,
     working_memory_bytes,
 )
 from skal._validation._labels import labeled_rows
+from skal._validation._missing import is_missing, minus_one_is_checked, missing_entries, warn_of_minus_one
 from skal._validation._progress import Progress
 from skal._validation._randomness import fixed_seed, local_generator, set_random_states
 from skal._validation._sklearn import (
@@ -29,6 +29,7 @@ from skal._validation._sklearn import (
     column_or_1d,
     fit_context,
     has_fit_parameter,
+    is_number,
     with_callbacks,
 )
 
@@ -55,11 +56,15 @@ __all__ = [
     "fixed_seed",
     "has_fit_parameter",
     "is_missing",
+    "is_number",
     "labeled_rows",
     "local_generator",
+    "minus_one_is_checked",
+    "missing_entries",
     "resolve_budget",
     "rows_of",
     "set_random_states",
+    "warn_of_minus_one",
     "with_callbacks",
     "working_memory_bytes",
 ]

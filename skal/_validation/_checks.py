@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from skal._validation._missing import is_missing
 from skal._validation._sklearn import (
     Integral,
     Interval,
@@ -34,7 +35,6 @@ __all__ = [
     "check_sample_weights",
     "check_target_length",
     "check_totals",
-    "is_missing",
     "resolve_budget",
     "rows_of",
     "working_memory_bytes",
@@ -183,6 +183,8 @@ def check_target_length(estimator: Any, X: Any, y: Any) -> None:
 
 def check_class_labels(y: Any) -> np.ndarray:
     """Check that `y` holds one class label an entry, none missing; return it as an array of shape (m,)."""
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.where(np.ma.getmaskarray(y), np.array(None), y.data) if np.ma.is_masked(y) else y.data
     as_they_are = np.array(y, dtype=object) if isinstance(y, (list, tuple)) else np.asarray(y)  # [1, "a"] stays mixed
     labels = column_or_1d(as_they_are, warn=True)
     if labels.dtype.kind == "f":
@@ -207,14 +209,6 @@ def _check_label_objects(labels: np.ndarray) -> np.ndarray:
     if any(is_text):
         raise ValueError("y mixes text and numbers among the labelled rows; give every class one kind of name.")
     return np.array(labels.tolist())
-
-
-def is_missing(value: Any) -> bool:
-    """None, NaN and pandas.NA; the last refuses to be compared with itself."""
-    if value is None:
-        return True
-    is_equal = value == value
-    return not is_equal if isinstance(is_equal, (bool, np.bool_)) else type(value).__name__ == "NAType"
 
 
 def check_sample_weights(sample_weight: Any, X: Any) -> np.ndarray:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
-from skal._validation._checks import check_class_labels, check_row_numbers, check_target_length, is_missing, rows_of
+from skal._validation._checks import check_class_labels, check_row_numbers, check_target_length, rows_of
+from skal._validation._missing import missing_entries
+from skal._validation._splitting import refuse_row_numbers, refuse_row_numbers_of_a_splitter
 
 __all__ = ["labeled_rows"]
 
 
 def labeled_rows(
-    estimator: Any, X: Any, y: Any, labeled_indices: Any, *, learns_from_labels: bool = False
+    estimator: Any,
+    X: Any,
+    y: Any,
+    labeled_indices: Any,
+    *,
+    learns_from_labels: bool = False,
+    takes_numbers: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Find the labelled rows and their labels.
 
     Where `labeled_indices` are given, y is read there and nowhere else. Where they are not, a y with missing
-    entries (None, NaN or `pandas.NA`) says both: a row is labelled where its entry is there. A y without a
+    entries (see `is_missing`) says both: a row is labelled where its entry is there. A y without a
     missing entry says nothing about what is labelled: it is the truth of a simulation.
 
     Parameters
@@ -30,6 +37,8 @@ def labeled_rows(
     labeled_indices : array-like of int, boolean mask of shape (n,) or None
     learns_from_labels : bool, default=False
         Refuse labelled rows without y.
+    takes_numbers : bool, default=True
+        False takes a mask only. Numbers that come through scikit-learn's cross-validation are always refused.
 
     Returns
     -------
@@ -41,7 +50,8 @@ def labeled_rows(
     Raises
     ------
     ValueError
-        If a label is missing at a labelled row, y has another length than X, or the rows are not rows of X.
+        If a label is missing at a labelled row, y has another length than X, the rows are not rows of X, or
+        row numbers come where a mask must.
     """
     n_samples = X.shape[0]
     if y is not None:
@@ -49,6 +59,9 @@ def labeled_rows(
     if labeled_indices is None:
         labeled_idx = _rows_with_an_entry(y)
     else:
+        refuse_row_numbers_of_a_splitter(np.asarray(labeled_indices))
+        if not takes_numbers:
+            refuse_row_numbers(estimator, np.asarray(labeled_indices))
         rows = check_row_numbers(labeled_indices, n_samples, "labeled_indices", accept_mask=True, distinct=True)
         labeled_idx = np.sort(rows)
     if len(labeled_idx) == 0:
@@ -66,23 +79,7 @@ def labeled_rows(
 
 def _rows_with_an_entry(y: Any) -> np.ndarray:
     """Rows of a partly labelled y whose entry is there; none where y has no gaps, or cannot have any."""
-    is_missing = _missing_entries(y)
+    is_missing = missing_entries(y)
     if is_missing is None or not is_missing.any():
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(~is_missing)
-
-
-def _missing_entries(y: Any) -> np.ndarray | None:
-    """Mask of None, NaN and pandas.NA, shape (n,); None for what has no such entries or is not an array."""
-    if hasattr(y, "isna"):  # a pandas series or extension array
-        return np.asarray(y.isna(), dtype=bool)
-    if isinstance(y, torch.Tensor):
-        return torch.isnan(y).cpu().numpy() if y.is_floating_point() else None
-    if not isinstance(y, (np.ndarray, list, tuple)):
-        return None
-    values = np.asarray(y)
-    if values.ndim != 1 or values.dtype.kind not in "fO":
-        return None
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    return np.array([is_missing(value) for value in values], dtype=bool)

@@ -11,7 +11,7 @@ from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.neighbors import NeighborBase, require_faiss, top_k
 from skal._core.rows import unit_rows
-from skal._validation import DEVICE, Integral, Interval, StrOptions, check_pool, fit_context
+from skal._validation import DEVICE, Integral, Interval, StrOptions, check_pool, fit_context, is_number
 from skal.classifiers._labels import encode_labels
 
 __all__ = ["CosineKNNClassifier"]
@@ -145,7 +145,7 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
-        if not isinstance(k, Integral) or k < 1:
+        if not is_number(k, Integral) or k < 1:
             raise ValueError(f"n_neighbors must be an int of at least 1; found {k!r}.")
         if X is not None:
             self._check_n_neighbors(k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skal._validation import check_class_labels, check_target_length
+from skal._validation import check_class_labels, check_target_length, warn_of_minus_one
 
 __all__ = ["check_classes", "encode_labels"]
 
@@ -37,6 +37,7 @@ def encode_labels(estimator, X, y, classes):
     """
     check_target_length(estimator, X, y)
     labels = check_class_labels(y)
+    warn_of_minus_one(labels, classes)
     seen = np.unique(labels)
     if classes is None:
         return seen, np.searchsorted(seen, labels)

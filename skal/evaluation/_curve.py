@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skal._files._atomic import write_atomically
+from skal._install import hint_for_package
 from skal.evaluation._layout import Line, Sheet, to_html, to_text
 from skal.evaluation._metrics import COVERAGE
 from skal.evaluation._scores import CurveKey
@@ -195,7 +196,7 @@ class BudgetCurve:
             import pandas as pd
         except ImportError as error:
             raise ImportError(
-                "to_frame needs pandas: `pip install pandas`. to_rows() gives plain dicts without it."
+                f"to_frame needs pandas: `{hint_for_package('pandas')}`. to_rows() gives plain dicts without it."
             ) from error
         return pd.DataFrame(self.to_rows())
 

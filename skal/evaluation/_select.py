@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skal._validation import Integral, is_number
 from skal.evaluation._jobs import Jobs
 from skal.evaluation._metrics import Categories
 from skal.evaluation._records import Records, open_records
@@ -106,10 +107,11 @@ def check_selection(samplers: Mapping[str, Any], budgets: Sequence[int], n_seeds
     """Check what `select` is asked for; return the budgets in ascending order."""
     if not samplers:
         raise ValueError("samplers is empty; pass a dict of name to sampler.")
-    if n_seeds < 1:
-        raise ValueError(f"n_seeds must be at least 1; found {n_seeds}.")
+    if not is_number(n_seeds, Integral) or n_seeds < 1:
+        raise ValueError(f"n_seeds must be an int of at least 1; found {n_seeds!r}.")
     given = np.asarray(budgets)
-    if given.ndim != 1 or given.dtype.kind not in "iu" or len(given) == 0 or given.min() < 1:
+    are_ints = given.ndim == 1 and len(given) > 0 and all(is_number(budget, Integral) for budget in budgets)
+    if not are_ints or given.min() < 1:
         raise ValueError(f"budgets must be positive integers; found {budgets!r}.")
     if len(np.unique(given)) < len(given):
         raise ValueError(f"budgets holds a number twice: {budgets!r}.")

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from skal._core.device import ordinary_torch
+from skal._install import hint_for_extra
 from skal.features._checkpoints import load_backbone_weights
 from skal.features._preparation import CIFAR10, CIFAR100, IMAGENET, Preparation
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, n_features_of, resnet
@@ -154,7 +155,7 @@ def _timm() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise ImportError("backbone='timm:...' needs timm: pip install skal[timm]") from error
+        raise ImportError(f"backbone='timm:...' needs timm: {hint_for_extra('timm')}") from error
     return timm
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skal._install import hint_for_extra
+
 __all__ = ["load_backbone_weights"]
 
 _CONTAINERS = ("state_dict", "model")
@@ -65,7 +67,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise ImportError(f"{path} needs safetensors: pip install skal[vision]") from error
+        raise ImportError(f"{path} needs safetensors: {hint_for_extra('vision')}") from error
     try:
         return load_file(path)
     except SafetensorError as error:

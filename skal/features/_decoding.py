@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from skal._install import hint_for_extra
+
 __all__ = ["UnreadableImage", "decode", "decode_with_status", "raise_what_passes"]
 
 _FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
@@ -36,7 +38,7 @@ def decode_with_status(path: str | os.PathLike[str]) -> tuple[Any, os.stat_resul
     try:
         import PIL  # noqa: F401
     except ImportError as error:
-        raise ImportError("Image files need Pillow: pip install skal[vision]") from error
+        raise ImportError(f"Image files need Pillow: {hint_for_extra('vision')}") from error
 
     status = None
     try:

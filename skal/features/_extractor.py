@@ -31,7 +31,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     backbone : str or torch.nn.Module, default="resnet18"
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
-        ``"timm:<name>"`` is a model of timm, where it is installed (``pip install skal[timm]``). A module must give
+        ``"timm:<name>"`` is a model of timm, where it is installed (the extra ``timm``). A module must give
         (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
@@ -243,7 +243,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         RuntimeError
             If another process is writing to `output`.
         ImportError
-            If Pillow, safetensors or filelock (``skal[vision]``) or timm (``skal[timm]``) is needed and missing.
+            If Pillow or safetensors (the extra ``vision``) or timm (the extra ``timm``) is needed and missing.
         """
         return EmbeddingJob.of(self).run(open_images(images), output, version)
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 __all__ = ["WriterLock"]
 
 # The reading processes of a job that was killed share its lock for a moment, until they notice its end.
@@ -27,10 +29,6 @@ class WriterLock:
         self._lock: Any = None
 
     def acquire(self) -> None:
-        try:
-            from filelock import FileLock, Timeout
-        except ImportError as error:
-            raise ImportError("output= needs filelock: pip install skal[vision]") from error
         lock = FileLock(f"{self._path}.lock", timeout=SECONDS_TO_WAIT)
         try:
             lock.acquire()

@@ -11,26 +11,35 @@ from skal.plotting._pyplot import LINE_COLORS, MARKERS, pyplot
 
 __all__ = ["CategoryHistogramDisplay"]
 
+_MOST_BARS = 12
+_KINDS = ("auto", "bars", "lines")
+
 
 class CategoryHistogramDisplay:
-    """The number of categories over how often each was picked, a line a sampler.
+    """How often the categories were picked: a bar each where they are few, else how many have how many picks.
 
-    An even choice is a single peak at budget / n_categories, where a dotted line stands; categories at 0 were
-    missed.
+    An even choice has budget / n_categories picks of each category, where a dotted line stands: all bars end
+    there, or the lines are a single peak there. Categories with 0 picks were missed.
 
     Parameters
+    ----------
+    counts : dict of str to ndarray of shape (n_seeds, n_categories)
+        For each sampler the picks of each category.
+    names : sequence of str of length n_categories
+        What the categories are called.
+
+    Attributes
     ----------
     histograms : dict of str to ndarray of shape (n_sizes,), float64
         For each sampler how many categories have 0, 1, 2, … picks; a mean over seeds where there are several.
     mean_picks : float
         Picks per category.
-
-    Attributes
-    ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+    bars_ : list of BarContainer
+        One a sampler, a bar a category; empty where lines were drawn.
     lines_ : list of Line2D
-        One a sampler.
+        One a sampler; empty where bars were drawn.
     even_line_ : Line2D
         Where an even choice would have all categories.
 
@@ -55,12 +64,18 @@ class CategoryHistogramDisplay:
     3.0
     """
 
-    def __init__(self, histograms, mean_picks):
-        self.histograms = histograms
-        self.mean_picks = mean_picks
+    def __init__(self, counts, names):
+        self.counts = counts
+        self.names = names
+        n_sizes = 1 + max(int(each.max()) for each in counts.values())
+        self.histograms = {
+            name: np.mean([np.bincount(each, minlength=n_sizes) for each in runs], axis=0)
+            for name, runs in counts.items()
+        }
+        self.mean_picks = float(next(iter(counts.values()))[0].mean())
 
     @classmethod
-    def from_indices(cls, y, indices, *, ax=None):
+    def from_indices(cls, y, indices, *, class_names=None, kind="auto", ax=None):
         """Draw the categories of some picks.
 
         Parameters
@@ -69,6 +84,11 @@ class CategoryHistogramDisplay:
             The category of every row of the pool.
         indices : array-like of int of shape (n_picks,), or dict of str to such
             The picked rows, of one sampler or of several by name.
+        class_names : sequence of str, default=None
+            What the categories are called, in sorted order of y. None takes the values of y.
+        kind : {"auto", "bars", "lines"}, default="auto"
+            "bars" is a bar a category with its name, "lines" how many categories have how many picks. "auto" draws
+            bars for twelve categories at most.
         ax : matplotlib Axes, default=None
             None makes a new figure.
 
@@ -79,13 +99,14 @@ class CategoryHistogramDisplay:
         Raises
         ------
         ValueError
-            If there is no sampler, or the samplers picked different numbers of rows.
+            If there is no sampler, the samplers picked different numbers of rows, `class_names` are not as many as
+            the categories, or the kind is not known.
         """
         by_name = indices if isinstance(indices, Mapping) else {"picks": indices}
-        return cls._from_seeds(y, {name: [picks] for name, picks in by_name.items()}, ax)
+        return cls._from_seeds(y, {name: [picks] for name, picks in by_name.items()}, class_names).plot(kind, ax=ax)
 
     @classmethod
-    def from_curve(cls, curve, y, budget, *, ax=None):
+    def from_curve(cls, curve, y, budget, *, class_names=None, kind="auto", ax=None):
         """Draw the categories of the picks in a `BudgetCurve`, a mean over its seeds.
 
         Parameters
@@ -95,8 +116,8 @@ class CategoryHistogramDisplay:
             The category of every row of the pool.
         budget : int
             One of the curve's.
-        ax : matplotlib Axes, default=None
-            None makes a new figure.
+        class_names, kind, ax
+            As in `from_indices`.
 
         Returns
         -------
@@ -105,7 +126,7 @@ class CategoryHistogramDisplay:
         Raises
         ------
         ValueError
-            If the curve has no such budget.
+            If the curve has no such budget, or as `from_indices` does.
         """
         if budget not in curve.budgets:
             raise ValueError(
@@ -115,29 +136,53 @@ class CategoryHistogramDisplay:
             name: [rows for key, rows in curve.selections.items() if (key.sampler, key.budget) == (name, budget)]
             for name in curve.samplers
         }
-        return cls._from_seeds(y, seeds, ax)
+        return cls._from_seeds(y, seeds, class_names).plot(kind, ax=ax)
 
     @classmethod
-    def _from_seeds(cls, y, seeds, ax):
-        counts = {name: [category_counts(y, picks) for picks in runs] for name, runs in seeds.items()}
+    def _from_seeds(cls, y, seeds, class_names):
+        counts = {name: np.array([category_counts(y, picks) for picks in runs]) for name, runs in seeds.items()}
         budgets = {int(each.sum()) for runs in counts.values() for each in runs}
         if len(budgets) != 1:
             raise ValueError(f"All samplers must have picked equally many rows, and one or more; found {budgets}.")
-        n_sizes = 1 + max(int(each.max()) for runs in counts.values() for each in runs)
-        histograms = {
-            name: np.mean([np.bincount(each, minlength=n_sizes) for each in runs], axis=0)
-            for name, runs in counts.items()
-        }
-        n_categories = next(iter(histograms.values())).sum()
-        return cls(histograms, float(budgets.pop() / n_categories)).plot(ax=ax)
+        categories = np.unique(np.asarray(y)).tolist()
+        names = categories if class_names is None else list(class_names)
+        if len(names) != len(categories):
+            raise ValueError(f"class_names has {len(names)} names for the {len(categories)} categories of y.")
+        return cls(counts, [str(name) for name in names])
 
-    def plot(self, *, ax=None):
-        """Draw, on `ax` or a new figure, and return the display."""
-        plt = pyplot()
+    def plot(self, kind="auto", *, ax=None):
+        """Draw, on `ax` or a new figure, and return the display; `kind` as in `from_indices`."""
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}; found {kind!r}.")
         if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+            _, ax = pyplot().subplots(layout="constrained")
+        self.bars_, self.lines_ = [], []
+        if kind == "bars" or (kind == "auto" and len(self.names) <= _MOST_BARS):
+            self._draw_bars(ax)
+        else:
+            self._draw_lines(ax)
+        ax.set_ylim(bottom=0)
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_bars(self, ax):
+        self.even_line_ = ax.axhline(self.mean_picks, color="0.4", linestyle=":", label="even choice")
+        width = 0.8 / len(self.counts)
+        places = np.arange(len(self.names))
+        for position, (name, runs) in enumerate(self.counts.items()):
+            aside = (position - (len(self.counts) - 1) / 2) * width
+            color = LINE_COLORS[position % len(LINE_COLORS)]
+            self.bars_.append(ax.bar(places + aside, runs.mean(axis=0), 0.9 * width, color=color, label=name))
+        is_long = max(map(len, self.names)) > 4
+        ax.set_xticks(places, self.names, rotation=30 if is_long else 0, ha="right" if is_long else "center")
+        ax.set_ylabel("Picks")
+        ax.grid(axis="y", alpha=0.3)
+        ax.set_axisbelow(True)
+
+    def _draw_lines(self, ax):
         self.even_line_ = ax.axvline(self.mean_picks, color="0.4", linestyle=":", zorder=1, label="even choice")
-        self.lines_ = []
         for position, (name, histogram) in enumerate(self.histograms.items()):
             aside = 0.3 * ((position + 0.5) / len(self.histograms) - 0.5)  # equal lines stay visible
             (line,) = ax.plot(
@@ -149,12 +194,7 @@ class CategoryHistogramDisplay:
                 label=name,
             )
             self.lines_.append(line)
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.get_major_locator().set_params(integer=True)
-        ax.set_ylim(bottom=0)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlabel("Picks of a category")
         ax.set_ylabel("Categories")
         ax.grid(alpha=0.3)
-        ax.legend()
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 
-from skal._validation import local_generator, rows_of
+from skal._validation import is_missing, local_generator, rows_of
 from skal.evaluation import category_coverage
 from skal.plotting._picks import check_picks
-from skal.plotting._pyplot import CLASS_COLORS, pyplot
+from skal.plotting._pyplot import CLASS_COLORS, NO_CLASS_COLOR, pyplot
 
 __all__ = ["EmbeddingDisplay"]
 
@@ -27,7 +27,7 @@ class EmbeddingDisplay:
         The map.
     is_picked : ndarray of shape (n_drawn,), bool
     y : ndarray of shape (n_drawn,), default=None
-        Category of each point. None draws all alike.
+        Category of each point, None where it has no label. None draws all alike.
     title : str, default=""
 
     Attributes
@@ -36,10 +36,13 @@ class EmbeddingDisplay:
     figure_ : matplotlib Figure
     points_ : list of PathCollection
         The points of each category, picks included.
+    unlabeled_ : PathCollection or None
+        The points without a label, where others have one.
     picks_ : PathCollection
         The marks of the picks.
     legend_ : Legend
-        Names the picks, and the categories where there are ten at most; more have colors of a scale.
+        Names the picks, and the categories where there are ten at most; more have colors of a scale. Where not all
+        points have a label, the picks have the colors of theirs.
 
     References
     ----------
@@ -91,9 +94,10 @@ class EmbeddingDisplay:
             the same, up to float32 rounding, all points lie at the origin.
         indices : array-like of int of shape (n_picks,)
             The picked rows.
-        y : array-like of shape (n,), default=None
-            The category of every row, such as its label or the label's name. None colors nothing and states no
-            coverage.
+        y : array-like of shape (n,) or (n_picks,), default=None
+            The category of every row, such as its label or the label's name; or what a labeller has: the labels of
+            the picks, in their order, or a y that holds None or NaN elsewhere. Coverage is stated where every row
+            has a label, else the number of categories among the picks. None colors nothing.
         title : str, default=""
             Stands before the coverage.
         max_points : int, default=2000
@@ -112,8 +116,8 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If there are fewer than three rows, no pick, a pick that is not a row, a `y` of another length than X,
-            another `metric`, or NaN or infinity among the rows that are drawn.
+            If there are fewer than three rows, no pick, a pick that is not a row, a `y` of neither X's nor the
+            picks' length, another `metric`, or NaN or infinity among the rows that are drawn.
 
         Notes
         -----
@@ -122,9 +126,9 @@ class EmbeddingDisplay:
         if metric not in ("cosine", "euclidean"):
             raise ValueError(f"metric must be 'cosine' or 'euclidean'; found {metric!r}.")
         X = X if hasattr(X, "shape") else np.asarray(X)
-        if y is not None:
-            check_consistent_length(X, y)
-        picks = np.unique(check_picks(indices, X.shape[0]))
+        given = check_picks(indices, X.shape[0])
+        labels = None if y is None else _label_of_each_row(y, given, X.shape[0])
+        picks = np.unique(given)
         rng = local_generator(random_state)
         others = np.setdiff1d(np.arange(X.shape[0]), picks)
         n_others = min(len(others), max(0, max_points - len(picks)))
@@ -132,9 +136,9 @@ class EmbeddingDisplay:
         if len(rows) < 3:
             raise ValueError(f"A map needs three rows or more; found n_samples={X.shape[0]}, max_points={max_points}.")
         categories = None
-        if y is not None:
-            categories = np.asarray(rows_of(y, rows))
-            title = f"{title}{', ' if title else ''}coverage {category_coverage(y, picks):.0%}"
+        if labels is not None:
+            categories = labels[rows]
+            title = f"{title}{', ' if title else ''}{_what_was_found(labels, picks)}"
         coordinates = _tsne(rows_of(X, rows), metric, int(rng.integers(2**31)))
         return cls(coordinates, np.isin(rows, picks), categories, title).plot(ax=ax)
 
@@ -145,19 +149,31 @@ class EmbeddingDisplay:
             _, ax = plt.subplots(layout="constrained", figsize=(7, 6))
         names, category_of = _categories(self.y, len(self.coordinates))
         colors = CLASS_COLORS if len(names) <= len(CLASS_COLORS) else _scale(plt, len(names))
+        is_unlabeled = category_of < 0
+        self.unlabeled_ = None
+        if is_unlabeled.any():
+            self.unlabeled_ = ax.scatter(*self.coordinates[is_unlabeled].T, s=9, color=NO_CLASS_COLOR, linewidths=0)
         self.points_ = [
             ax.scatter(*self.coordinates[category_of == position].T, s=9, color=color, linewidths=0)
             for position, color in zip(range(len(names)), colors, strict=False)
         ]
         picked = self.coordinates[self.is_picked]
-        self.picks_ = ax.scatter(*picked.T, s=45, color="black", edgecolors="white", linewidths=1.2, zorder=3)
+        face = "black"
+        if is_unlabeled.any():  # the labels are those of the picks, whose marks would hide them
+            face = [NO_CLASS_COLOR if of < 0 else colors[of] for of in category_of[self.is_picked]]
+        edge = "white" if face == "black" else "black"
+        self.picks_ = ax.scatter(*picked.T, s=45, c=face, edgecolors=edge, linewidths=1.2, zorder=3)
         named = {"picked": self.picks_}
         if self.y is not None and len(names) <= len(CLASS_COLORS):
             named |= dict(zip(map(str, names), self.points_, strict=True))
+        if self.unlabeled_ is not None:
+            named["no label"] = self.unlabeled_
         self.legend_ = ax.legend(
             named.values(), named.keys(), loc="upper left", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2
         )
-        for handle in self.legend_.legend_handles[1:]:
+        mark, *categories = self.legend_.legend_handles
+        mark.set_facecolor("black" if face == "black" else "white")
+        for handle in categories:
             handle.set_sizes([40])
         ax.set_title(self.title)
         ax.set_xticks([])
@@ -184,8 +200,37 @@ def _tsne(rows, metric, seed):
     ).fit_transform((centered / spread).astype(np.float32))
 
 
+def _label_of_each_row(y, picks, n_samples):
+    """Return the label of each row, (n,) objects, None where there is none."""
+    n_labels = len(y)
+    if n_labels not in (n_samples, len(picks)):
+        raise ValueError(
+            f"Found inconsistent numbers of samples: y has {n_labels} entries; it needs one a row, {n_samples}, or one "
+            f"a pick, {len(picks)}."
+        )
+    rows = np.arange(n_samples) if n_labels == n_samples else picks
+    labels = np.full(n_samples, None, dtype=object)
+    labels[rows] = np.asarray(rows_of(y, np.arange(n_labels)), dtype=object)
+    labels[[is_missing(label) for label in labels]] = None
+    return labels
+
+
+def _what_was_found(labels, picks):
+    is_labeled = np.array([label is not None for label in labels])
+    if is_labeled.all():
+        return f"coverage {category_coverage(labels.tolist(), picks):.0%}"
+    n_categories = len(set(labels[picks][is_labeled[picks]].tolist()))
+    return f"{n_categories} {'category' if n_categories == 1 else 'categories'} among the picks"
+
+
 def _categories(y, n_drawn):
-    return ([None], np.zeros(n_drawn, dtype=int)) if y is None else np.unique(y, return_inverse=True)
+    """Return the names of the categories and the number of each point's, -1 where it has no label."""
+    if y is None:
+        return [None], np.zeros(n_drawn, dtype=int)
+    is_labeled = np.array([not is_missing(label) for label in y])
+    category_of = np.full(n_drawn, -1)
+    names, category_of[is_labeled] = np.unique(np.array(np.asarray(y)[is_labeled].tolist()), return_inverse=True)
+    return names, category_of
 
 
 def _scale(plt, n_colors):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skal._validation import rows_of
+from skal.plotting._images import images_of, pixels_of
 from skal.plotting._picks import check_picks
 from skal.plotting._pyplot import pyplot
 
@@ -17,7 +18,7 @@ class PickedImagesDisplay:
 
     Parameters
     ----------
-    images : array-like of shape (n_picks, h, w) or (n_picks, h, w, 3)
+    images : sequence of n_picks arrays of shape (h, w) or (h, w, 3)
     titles : sequence of str, default=None
         One an image.
 
@@ -39,8 +40,8 @@ class PickedImagesDisplay:
 
         Parameters
         ----------
-        images : array-like of shape (n, h, w) or (n, h, w, 3)
-            The whole pool.
+        images : array-like of shape (n, h, w[, c]), sequence of paths, ImageCollection or Embedded
+            The whole pool. Of files, only those that are picked are opened.
         indices : array-like of int of shape (n_picks,)
             Drawn in this order.
         titles : array-like of shape (n,), default=None
@@ -55,15 +56,18 @@ class PickedImagesDisplay:
 
         Raises
         ------
+        TypeError
+            If `images` is a folder, whose order changes as photos are added.
         ValueError
-            If there is no pick, a pick that is not an image (negative numbers do not count from the end), a mask
-            instead of numbers, or `titles` of another length than `images`.
+            If an image cannot be read (its path is named), there is no pick, a pick that is not an image (negative
+            numbers do not count from the end), a mask instead of numbers, or `titles` of another length than `images`.
         """
+        images = images_of(images)
         picks = check_picks(indices, len(images))
         if titles is not None:
             check_consistent_length(images, titles)
             titles = [str(title) for title in np.asarray(rows_of(titles, picks), dtype=object)]
-        return cls([images[index] for index in picks], titles).plot(n_columns=n_columns, ax=ax)
+        return cls([pixels_of(images[index]) for index in picks], titles).plot(n_columns=n_columns, ax=ax)
 
     def plot(self, *, n_columns=10, ax=None):
         """Draw `n_columns` images a line, into `ax` or a new figure, and return the display."""

@@ -13,13 +13,16 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
 from skal._core.moments import pool_moments
+from skal._core.rows import unit_rows
 
-__all__ = ["Frame", "find_frame"]
+__all__ = ["Frame", "find_cone", "find_frame"]
 
 _SAFE_SPREADS = 2.0**-20, 2.0**20  # as they are, these keep their digits when squared in float32
 _SAFE_VARIANCES = 1e-200, 1e200  # outside, float64 moments may have under- or overflowed
 _HIGHEST_EXPONENT = 1000.0  # of a factor, so that float64 can hold it
 _ROUNDING = 2.0**-48  # a spread below this share of the mean is float64's own rounding
+_CONE_SAMPLE = 512  # rows that are looked at
+_WIDEST_CONE = 2.0**-8  # squared distance from the middle; float32 keeps most digits of larger ones
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Frame:
     origin : ndarray of shape (d,), float64
         Near the mean of the rows under "euclidean", so that float32 spends its digits on the differences
         between rows; a multiple of a power of two near their spread, so that integers stay integers.
-        Zero under "cosine".
+        Under "cosine" zero, or what `find_cone` found.
     factor : float
         A power of two; 1 unless the spread of the rows is far from 1. It costs no digits.
     """
@@ -74,6 +77,23 @@ def find_frame(X: Any, metric: str, device: torch.device) -> Frame:
     is_safe = lowest <= spread * unit <= highest
     factor = 1.0 if is_safe else 2.0 ** min(-math.floor(math.log2(spread)) - math.log2(unit), _HIGHEST_EXPONENT)
     return Frame(metric, origin.cpu().numpy(), factor)
+
+
+def find_cone(X: Any, device: torch.device) -> Frame | None:
+    """Find a frame around unit rows that nearly all point one way, or None where they do not.
+
+    Float32 spends its digits on what such rows have in common. In this frame it spends them on the differences;
+    distances are those of the unit rows, inner products are not. Looks at 512 rows, in float64. The middle is the
+    mean of the half nearest to their mean, so that a few zero rows and outliers do not hide a cone.
+    """
+    n_sampled = min(int(X.shape[0]), _CONE_SAMPLE)
+    sampled_idx = np.linspace(0, int(X.shape[0]) - 1, n_sampled).astype(np.int64)
+    units = unit_rows(Blocks(X, device, dtype=torch.float64).take(sampled_idx))
+    from_mean = (units - units.mean(dim=0)).square().sum(dim=1)
+    inner = units[from_mean.argsort(stable=True)[: max(1, n_sampled // 2)]]
+    middle = inner.mean(dim=0)
+    is_cone = float((inner - middle).square().sum(dim=1).max()) <= _WIDEST_CONE
+    return Frame("cosine", middle.cpu().numpy()) if is_cone and bool(middle.any()) else None
 
 
 def _moments(X: Any, device: torch.device) -> tuple[Tensor, Tensor, float]:

@@ -12,7 +12,7 @@ from skal._core.blocks import Blocks
 from skal._core.device import resolve_device
 from skal._files._fingerprint import fingerprint
 from skal._validation import OpenedRows, check_pool, rows_of
-from skal.pool._frame import Frame, find_frame
+from skal.pool._frame import Frame, find_cone, find_frame
 from skal.pool._view import PoolView
 
 __all__ = ["Pool", "open_pool"]
@@ -95,7 +95,7 @@ class Pool(OpenedRows):
         self.rows = rows
         self.metric = metric
         self.device = device
-        self._views: dict[tuple[str, torch.device], PoolView] = {}
+        self._views: dict[tuple[str, torch.device, bool], PoolView] = {}
         self._is_checked = False
         self._fingerprint: str | None = None
 
@@ -118,7 +118,18 @@ class Pool(OpenedRows):
     def dtype(self) -> Any:
         return self.rows.dtype
 
-    def view(self, metric: str | None = None, device: str | torch.device | None = None) -> PoolView:
+    @property
+    def index(self) -> Any:
+        """The index of the source where it is a DataFrame, else None."""
+        return self.source.index if hasattr(self.source, "iloc") else None
+
+    def view(
+        self,
+        metric: str | None = None,
+        device: str | torch.device | None = None,
+        *,
+        for_distances: bool = False,
+    ) -> PoolView:
         """Return the pool as a metric sees it on a device; made once for each.
 
         Parameters
@@ -127,6 +138,10 @@ class Pool(OpenedRows):
             None means the pool's own.
         device : str or torch.device, default=None
             None means the pool's own.
+        for_distances : bool, default=False
+            Distances between rows are all that is wanted, not their lengths and inner products. Under "cosine",
+            where most rows point nearly one way, they then keep the digits that tell one row from another: the unit
+            rows are measured from the middle of that cone. Elsewhere it is the same view.
 
         Returns
         -------
@@ -134,16 +149,23 @@ class Pool(OpenedRows):
         """
         metric = self.metric if metric is None else metric
         where = resolve_device(self.device if device is None else device)
-        if (metric, where) not in self._views:
-            frame = find_frame(self.rows, metric, where)
-            self._views[metric, where] = PoolView(self.rows, frame, where)
-        return self._views[metric, where]
+        key = metric, where, for_distances
+        if key not in self._views:
+            self._views[key] = self._make_view(metric, where, for_distances)
+        return self._views[key]
+
+    def _make_view(self, metric: str, device: torch.device, for_distances: bool) -> PoolView:
+        cone = find_cone(self.rows, device) if for_distances and metric == "cosine" else None
+        if cone is None and for_distances:
+            return self.view(metric, device)
+        return PoolView(self.rows, cone or find_frame(self.rows, metric, device), device)
 
     def blocks_in(self, frame: Frame, device: torch.device) -> Blocks:
         """Return the rows prepared as another pool's were, or this one's own where the frames are the same."""
-        known = self._views.get((frame.metric, device))
-        if known is not None and _are_equal(known.frame, frame):
-            return known.blocks
+        for for_distances in (False, True):
+            known = self._views.get((frame.metric, device, for_distances))
+            if known is not None and _are_equal(known.frame, frame):
+                return known.blocks
         return frame.blocks(self.rows, device)
 
     def raw_blocks(self, device: torch.device, **options: Any) -> Blocks:

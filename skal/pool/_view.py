@@ -80,4 +80,5 @@ class PoolView:
         n_bytes_hashed = self._X.nbytes if isinstance(self._X, np.ndarray) else math.inf
         if n_bytes_hashed > working_memory_bytes():
             return make()
-        return sketches.get((fingerprint(self._X), self.frame.metric, str(self.device)), make)
+        key = fingerprint(self._X), self.frame.metric, bool(self.frame.origin.any()), str(self.device)
+        return sketches.get(key, make)

@@ -68,6 +68,8 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     selected_indices_ : ndarray, int64
         The rows that were picked and labelled: the concatenation of `rounds_`. After a fit that an oracle ended by
         an error, all rows whose labels are known, those of `labeled_indices` included.
+    selected_index_ : pandas Index
+        `selected_indices_` as entries of X's index. Only there where X is a DataFrame.
     selected_labels_ : ndarray or None
         Their labels, aligned with `selected_indices_`. None where y is None.
     rounds_ : list of ndarray, int64
@@ -259,9 +261,8 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
         given = set(labeled_idx.tolist())
         rounds = [[row for row in each.rows if running.counts(row) and row not in given] for each in ledger.rounds]
         self.rounds_ = [np.array(rows, dtype=np.int64) for rows in rounds if rows]
-        self.selected_indices_ = np.concatenate([np.empty(0, dtype=np.int64), *self.rounds_])
-        if has_failed and running.has_oracle:
-            self.selected_indices_ = ledger.labeled_indices
+        picks = np.concatenate([np.empty(0, dtype=np.int64), *self.rounds_])
+        self._keep_picks(ledger.labeled_indices if has_failed and running.has_oracle else picks, running.pool)
         self.selected_labels_ = None if running.y is None else _labels_at(ledger, self.selected_indices_)
         vars(self).pop("sampler_", None)
         if running.sampler is not None:

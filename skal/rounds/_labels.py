@@ -20,7 +20,7 @@ _EXACT_IN_FLOAT64 = 2**53
 
 def is_missing(value: Any) -> bool:
     """Tell whether a value stands for a label that is not known: None, NaN, ``pandas.NA`` or a masked entry."""
-    return value is np.ma.masked or missing_label(_scalar(value))
+    return missing_label(value) or missing_label(_scalar(value))
 
 
 def as_label(value: Any) -> Label:

@@ -47,6 +47,8 @@ class CoreSetSampler(BaseSampler):
         where every row left is a copy of one of them.
     device_ : torch.device
         Where it was computed.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_features_in_ : int
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

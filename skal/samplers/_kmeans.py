@@ -198,7 +198,7 @@ class KMeansSampler(BaseSampler):
         return labels, np.sqrt(sq_dist) / self._frame.factor
 
     def _select_rows(self, request):
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_, self._frame = view.device, view.frame
         covering_idx = request.labeled_idx if self.labeled_rows == "cover" else request.labeled_idx[:0]
         n_clusters = request.budget + len(covering_idx)

@@ -24,6 +24,8 @@ class RandomSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the permutation.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_features_in_ : int
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -46,6 +46,8 @@ classifier_ : classifier
     The fitted classifier. Not there after a cold start.
 initial_ : sampler
     The fitted initial sampler. Only there after a cold start.
+selected_index_ : pandas Index of shape (budget,)
+    The same as entries of X's index. Only there where X is a DataFrame.
 n_features_in_ : int
     Features seen during `fit`.
 feature_names_in_ : ndarray of shape (`n_features_in_`,)

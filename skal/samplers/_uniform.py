@@ -1,4 +1,4 @@
-"""Equal random shares of every class: an upper bound that sees all labels."""
+"""Equal random shares of every class, which takes the label of every row."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["UniformSampler"]
 class UniformSampler(BaseSampler):
     """Pick the same number of random rows of each class.
 
-    It reads the label of every row, which nobody has before labelling: an upper bound to compare
-    with, not a strategy. Shares follow one rule: every class rises to the same number of labelled
-    rows, those labelled already included; a class that runs short leaves its share to those with
-    rows left; the remainder goes one each to the largest classes, ties to the first.
+    A class-balanced draw. It reads the label of every row, which nobody has before labelling: it is
+    there to compare with, not a strategy, and rows that are chosen can beat it. Shares follow one rule:
+    every class rises to the same number of labelled rows, those labelled already included; a class that
+    runs short leaves its share to those with rows left; the remainder goes one each to the largest
+    classes, ties to the first.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class UniformSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool: the first pick of each class, then the second of each, and so on.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_features_in_ : int
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -72,6 +72,8 @@ class VAALSampler(ColdStartMixin, BaseSampler):
         Where it was computed.
     image_shape_ : tuple of int or None
         (h, w) or (h, w, c) of the images seen during `fit`. None after embeddings.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_features_in_ : int
         Features seen during `fit`; of images, h·w·c.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["N_FEATURES", "N_ROWS", "nasty_pools", "plain_pool"]
+__all__ = ["DRAWN_KINDS", "N_FEATURES", "N_ROWS", "drawn_pool", "nasty_pools", "plain_pool"]
 
 N_ROWS, N_FEATURES = 40, 5
+
+DRAWN_KINDS = [
+    "plain", "copies", "all alike", "groups of near copies", "groups that differ in the last bit", "a cone",
+    "zero rows", "constant columns", "far from zero", "one direction each", "signs", "a grid", "booleans",
+    "a few far away", "lengths far apart", "squares that overflow float32",
+]  # fmt: skip
 
 
 def plain_pool(n_rows: int = N_ROWS) -> np.ndarray:
@@ -56,3 +62,29 @@ def _frames(X: np.ndarray) -> dict[str, Any]:
     except ImportError:
         return {}
     return {"a frame": pd.DataFrame(X, columns=[f"f{i}" for i in range(N_FEATURES)])}
+
+
+def drawn_pool(kind: str, n_rows: int, n_features: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a pool of one of `DRAWN_KINDS`, of any size, float64 or bool."""
+    X = rng.normal(size=(n_rows, n_features))
+    smallest = 10.0 ** rng.integers(-16, 0)
+    few = rng.integers(5, size=n_rows) % n_rows
+    pools: dict[str, np.ndarray] = {
+        "plain": X,
+        "copies": X[few],
+        "all alike": np.repeat(X[:1], n_rows, axis=0),
+        "groups of near copies": X[few] + smallest * rng.normal(size=X.shape),
+        "groups that differ in the last bit": np.nextafter(X[few], rng.choice([-9, 9], size=X.shape)),
+        "a cone": X[:1] + smallest * X,
+        "zero rows": X * rng.integers(0, 2, size=(n_rows, 1)),
+        "constant columns": np.where(np.arange(n_features) < n_features // 2, 1e6, X),
+        "far from zero": X + 10.0 ** rng.integers(0, 9),
+        "one direction each": np.eye(n_features)[rng.integers(n_features, size=n_rows)],
+        "signs": np.sign(X),
+        "a grid": rng.integers(-1, 2, size=X.shape) / 7,
+        "booleans": X > 0,
+        "a few far away": X * np.where(rng.random((n_rows, 1)) < 0.1, 1e5, 1.0),
+        "lengths far apart": X * 10.0 ** rng.integers(-12, 12, size=(n_rows, 1)),
+        "squares that overflow float32": X * 10.0 ** rng.integers(-30, 30, size=(n_rows, 1)),
+    }
+    return pools[kind]

@@ -9,8 +9,15 @@ from PIL import Image
 from scipy.io import savemat
 
 from skal.features import resnet
+from skal.samplers import VAALSampler
 
 COLORS = [(220, 40, 40), (40, 200, 60), (50, 60, 220), (230, 210, 50)]
+
+
+@pytest.fixture(autouse=True)
+def vaal_trains_shortly(monkeypatch):
+    """What it learns is tested elsewhere."""
+    monkeypatch.setitem(VAALSampler.__init__.__kwdefaults__, "max_steps", 50)
 
 
 def pixels_of(label, rng):

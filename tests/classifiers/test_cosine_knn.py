@@ -130,7 +130,7 @@ def test_too_few_labelled_rows(blobs):
         CosineKNNClassifier(5).fit(X[:3], y[:3])
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5])
+@pytest.mark.parametrize("k", [0, -1, 1.5, True])
 def test_neighbours_that_mean_nothing(k, blobs):
     with pytest.raises(ValueError, match="n_neighbors must be an int"):
         CosineKNNClassifier().fit(*blobs).kneighbors(blobs[0], k)
@@ -138,6 +138,6 @@ def test_neighbours_that_mean_nothing(k, blobs):
 
 def test_faiss_asked_for_by_name_and_missing(monkeypatch, blobs):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[cpu\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[faiss-cpu\]"'):
         CosineKNNClassifier(algorithm="faiss").fit(*blobs)
     assert CosineKNNClassifier(algorithm="torch").fit(*blobs).score(*blobs) == 1.0

@@ -131,7 +131,7 @@ def test_ties_take_bounded_work(kind, backend, monkeypatch, rng):
 
 def test_faiss_asked_for_by_name_and_missing(monkeypatch, rng):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[cpu\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[faiss-cpu\]"'):
         search(np.zeros((1, 3), dtype=np.float32), np.zeros((1, 3), dtype=np.float32), 1, "faiss")
 
 

@@ -98,6 +98,7 @@ def assert_same_bits(layer, other):
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 2**16),
 )
+@pytest.mark.slow
 def test_a_run_ends_on_the_same_bits_alone_and_in_any_stack(class_counts, n, d, batch_size, lr, dtype, seed):
     schedule = AdamSchedule(lr, (4,), 0.5, 6, batch_size, weight_decay=0.01)
     rng = np.random.default_rng(seed)

@@ -162,6 +162,7 @@ def imagenet_lt(tmp_path):
     return write_list
 
 
+@pytest.mark.slow
 def test_imagenet_lt_of_the_published_size_passes_and_one_less_does_not(imagenet_lt):
     collection = load_imagenet_lt(imagenet_lt(115_846))
     assert len(collection) == 115_846
@@ -233,6 +234,7 @@ def test_a_list_may_begin_with_a_byte_order_mark(name, write):
     assert found.class_names == expected.class_names
 
 
+@pytest.mark.slow
 def test_many_missing_images_are_counted(imagenet_lt):
     root = imagenet_lt(115_846)
     for name in ("n00000000", "n00000007"):

@@ -203,6 +203,7 @@ def test_it_prints_tables_like_the_papers(curve):
     assert "100.0 ± 0.0" in next(line for line in text.splitlines()[::-1] if line.startswith("Uniform"))
 
 
+@pytest.mark.slow
 def test_parallel_runs_give_the_same_numbers(curve, digits):
     X, X_test, y, y_test = digits
     seen = []

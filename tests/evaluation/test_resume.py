@@ -323,6 +323,7 @@ def test_any_kind_of_pool_and_labels_can_be_resumed(evaluate, blobs):
     assert as_plain(evaluate(**more)) == as_plain(evaluate(**more))
 
 
+@pytest.mark.slow
 def test_processes_resume_too(evaluate):
     classifiers = {"LIN": LinearProbe(n_epochs=5), "NN": CosineKNNClassifier()}
     expected = as_plain(evaluate("one", sampler=RandomSampler(), classifiers=classifiers, n_seeds=1))

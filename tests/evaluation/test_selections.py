@@ -121,3 +121,9 @@ def test_picks_that_are_wrong_are_refused_and_not_kept(blobs, tmp_path):
     with pytest.raises(ValueError, match="Foreign must pick 3 new rows to go from 0 to 3; found 3, 1 of them"):
         select({"Foreign": ForeignSampler()}, X, y, budgets=[3], n_seeds=1, resume_from=path)
     assert len(select({"Foreign": ForeignSampler()}, X, y, budgets=[3], resume_from=path, only_finished=True)) == 0
+
+
+@pytest.mark.parametrize("options", [{"budgets": [True, 5]}, {"budgets": [np.True_]}, {"n_seeds": True}])
+def test_true_is_neither_a_budget_nor_a_number_of_seeds(options, blobs):
+    with pytest.raises(ValueError, match=r"(budgets must be positive integers|n_seeds must be an int).*True"):
+        select({"Random": RandomSampler()}, blobs[0], **{"budgets": [5], **options})

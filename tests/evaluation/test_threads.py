@@ -103,6 +103,7 @@ def test_without_a_number_everything_is_left_alone(two_threads, blobs):
 
 
 @pytest.mark.parametrize(("n_jobs", "config"), [(1, {}), (2, {}), (None, {"n_jobs": 2})])
+@pytest.mark.slow
 def test_the_jobs_of_a_curve_have_one_thread_for_any_number(n_jobs, config, two_threads, blobs):
     X, y = blobs
     samplers, expected = {"Count": ThreadCountSampler()}, np.ones(len(X), dtype=int)

@@ -244,6 +244,7 @@ class Everywhere:
 
 # Where the file itself was about to be closed, Python does it.
 @pytest.mark.filterwarnings("ignore:.*FileIO:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
 def test_an_interruption_at_any_line_while_it_appends_loses_nothing(photos, backbone, tmp_path):
     (folder, later), begun = photos, tmp_path / "begun"
     for path in (*sorted(folder.iterdir())[4:], *sorted(later.iterdir())[4:]):

@@ -276,6 +276,7 @@ class Tiny(torch.nn.Module):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".legacy", ".safetensors"])
+@pytest.mark.slow
 def test_a_file_that_is_cut_or_damaged_anywhere_loads_or_is_named(suffix, tmp_path, rng):
     whole, path = tmp_path / f"whole{suffix}", tmp_path / f"damaged{suffix}"
     state = {f"module.{name}": tensor for name, tensor in Tiny().state_dict().items()}
@@ -325,5 +326,5 @@ def test_what_is_no_pickle_is_not_taken_for_code(content, tmp_path):
 def test_safetensors_missing_names_the_extra(monkeypatch, trained, tmp_path):
     save_file(trained, tmp_path / "model.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[vision\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[vision\]"'):
         load_backbone_weights(resnet("resnet18-cifar"), tmp_path / "model.safetensors")

@@ -230,5 +230,5 @@ def test_a_file_that_may_not_be_read_is_named_to_root_too(tmp_path, monkeypatch)
 
 def test_pillow_missing_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[vision\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[vision\]"'):
         decode(tmp_path / "a.png")

@@ -358,7 +358,7 @@ def test_wrong_parameters_are_named_by_fit_and_by_transform(parameters, message,
 
 def test_timm_missing_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ImportError, match=r"pip install skal\[timm\]"):
+    with pytest.raises(ImportError, match=r'pip install "skal-al\[timm\]"'):
         TorchFeatureExtractor("timm:vit_small_patch14_dinov2").fit()
 
 

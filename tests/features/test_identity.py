@@ -231,9 +231,9 @@ def test_another_process_describes_the_same(tmp_path):
             capture_output=True,
             text=True,
         ).stdout
-        for seed in "012"
+        for seed in "01"
     ]
-    assert outputs[0] == outputs[1] == outputs[2] != ""
+    assert outputs[0] == outputs[1] != ""
 
 
 GLOBAL_SCALE = 2.0

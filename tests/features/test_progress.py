@@ -32,6 +32,7 @@ def read_all(descriptor):
         content += part
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_that_moves():
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()

@@ -36,6 +36,7 @@ def test_the_four_resnets_are_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_names_shapes_and_outputs_are_torchvisions(name, fixture):
     model = seeded(name)
     assert shapes_of(model) == json.loads(str(fixture[f"{name}_shapes"]))
@@ -47,6 +48,7 @@ def test_names_shapes_and_outputs_are_torchvisions(name, fixture):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50-cifar"])
+@pytest.mark.slow
 def test_folding_batch_norm_changes_nothing_but_the_time(name):
     model = seeded(name)
     folded = fold_batch_norm(copy.deepcopy(model))
@@ -63,6 +65,7 @@ def test_a_name_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_the_cifar_stem_keeps_small_images_large(name):
     plain, cifar = resnet(name), resnet(f"{name}-cifar")
     assert {key for key, shape in shapes_of(plain).items() if shape != shapes_of(cifar)[key]} == {"conv1.weight"}

@@ -316,6 +316,7 @@ def test_locks_decide_nothing():
     assert describe(Holder(threading.Lock())) == describe(Holder(threading.Lock()))
 
 
+@pytest.mark.slow
 def test_another_process_describes_alike(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skal._files._log import AppendLog, read_log
 
@@ -60,6 +62,7 @@ def test_entries_come_back_in_order_and_may_be_added_to(path):
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_and_double_nothing(path, rng):
     acknowledged = []
     for _ in range(20):
@@ -129,6 +132,60 @@ def test_what_a_kill_left_of_the_last_line_is_cut_off_at_every_byte(path):
             assert [entry["number"] for entry in log] == [0, 1]
             log.append({"number": 2})
         assert path.read_bytes() == whole
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3),
+    max_leaves=6,
+)
+BATCHES = st.lists(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=4), max_size=6)
+
+
+@given(batches=BATCHES, reopens=st.lists(st.booleans(), min_size=6, max_size=6), share=st.floats(0, 1))
+def test_any_entries_come_back_and_any_cut_leaves_the_first_of_them(batches, reopens, share):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        log = open_log(path)
+        for batch, reopen in zip(batches, reopens, strict=False):
+            log.extend(batch)
+            if reopen:
+                log.close()
+                log = open_log(path)
+        log.close()
+        entries = [entry for batch in batches for entry in batch]
+        assert read_log(path, format="numbers 1")[1] == entries
+        whole = path.read_bytes()
+        n_header = whole.index(b"\n") + 1
+        path.write_bytes(whole[: n_header + round(share * (len(whole) - n_header))])
+        left = read_log(path, format="numbers 1")[1]
+        assert left == entries[: len(left)]
+        with open_log(path) as log:
+            log.extend(entries[len(left) :])
+        assert path.read_bytes() == whole
+
+
+@given(numbers=st.lists(st.integers(), min_size=1, max_size=4), place=st.floats(0, 1), byte=st.integers(0, 255))
+def test_any_other_byte_is_found_or_cuts_the_last_line(numbers, place, byte):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        with open_log(path) as log:
+            log.extend({"number": number} for number in numbers)
+        whole = bytearray(path.read_bytes())
+        position = min(int(place * len(whole)), len(whole) - 1)
+        is_same, whole[position] = whole[position] == byte, byte
+        path.write_bytes(whole)
+        message = ""
+        try:
+            found = numbers_in(path)
+        except ValueError as error:
+            message = str(error)
+        is_refused = "damaged" in message or "is no 'numbers 1' log" in message
+        assert is_refused or found == (numbers if is_same else numbers[:-1])
 
 
 def test_every_flipped_bit_is_found(path):

@@ -145,3 +145,40 @@ def test_what_cannot_be_drawn(blobs, indices, options, message):
     X, y = blobs
     with pytest.raises(ValueError, match=message):
         EmbeddingDisplay.from_embeddings(X, indices, y, **options)
+
+
+WAYS = {
+    "at the picks": lambda y, picks: y[picks],
+    "a list at the picks": lambda y, picks: [f"class {label}" for label in y[picks]],
+    "None elsewhere": lambda y, picks: [y[row] if row in picks else None for row in range(len(y))],
+    "NaN elsewhere": lambda y, picks: np.where(np.isin(np.arange(len(y)), picks), y, np.nan),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_labels_of_the_picks_are_enough(way, blobs):
+    X, y = blobs
+    picks = np.array([99, 3, 50, 7, 20])
+    display = EmbeddingDisplay.from_embeddings(X, picks, WAYS[way](y, picks), title="mine")
+    names = sorted(set(y[picks].tolist()))
+    assert display.ax_.get_title() == f"mine, {len(names)} categories among the picks"
+    assert len(display.points_) == len(names)
+    assert len(drawn([display.unlabeled_])) == 120 - len(picks)
+    for name, points in zip(names, display.points_, strict=True):
+        rows = np.sort(picks[y[picks] == name])
+        np.testing.assert_array_equal(points.get_offsets(), display.coordinates[rows])
+    marked = {
+        tuple(offset): tuple(color)
+        for offset, color in zip(display.picks_.get_offsets().tolist(), display.picks_.get_facecolors(), strict=True)
+    }
+    for points in display.points_:
+        for offset in points.get_offsets().tolist():
+            assert marked[tuple(offset)] == tuple(points.get_facecolor()[0])  # the mark shows the label it hides
+    assert display.legend_.get_texts()[-1].get_text() == "no label"
+
+
+def test_a_full_y_has_no_point_without_a_label(blobs):
+    X, y = blobs
+    display = EmbeddingDisplay.from_embeddings(X, [0, 7], y)
+    assert display.unlabeled_ is None
+    np.testing.assert_array_equal(display.picks_.get_facecolors(), [[0, 0, 0, 1]])

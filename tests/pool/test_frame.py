@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skal.pool import Frame
-from skal.pool._frame import find_frame
+from skal.pool import Frame, Pool
+from skal.pool._frame import find_cone, find_frame
 
 CPU = torch.device("cpu")
 
@@ -42,3 +42,38 @@ def test_cosine_moves_nothing(rng):
     assert frame == Frame("cosine", frame.origin)
     assert not frame.origin.any()
     np.testing.assert_allclose(frame.blocks(X, CPU).whole().norm(dim=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_cone_keeps_the_differences_of_its_rows(dtype, rng):
+    X = (1 + 1e-4 * rng.normal(size=(300, 8))).astype(dtype)
+    X[::40] = 0  # hides no cone, and stays zero
+    frame = find_cone(X, CPU)
+    unit = X.astype(np.float64)
+    unit[unit.any(axis=1)] /= np.linalg.norm(unit[unit.any(axis=1)], axis=1, keepdims=True)
+    rows = frame.blocks(X, CPU).whole().numpy()
+    np.testing.assert_allclose(rows, unit - frame.origin, rtol=1e-6, atol=1e-11)
+    np.testing.assert_allclose(frame.original(rows), unit, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["all around", "positive", "two cones", "zeros"])
+def test_rows_that_point_different_ways_are_no_cone(kind, rng):
+    X = rng.normal(size=(300, 8))
+    if kind == "positive":
+        X = np.abs(X)
+    elif kind == "two cones":
+        X = 1e-4 * X + np.repeat(np.eye(2, 8), 150, axis=0)
+    elif kind == "zeros":
+        X[:] = 0
+    assert find_cone(X, CPU) is None
+
+
+def test_a_cone_is_looked_for_only_where_distances_are_wanted(rng):
+    pool = Pool(1 + 1e-4 * rng.normal(size=(300, 8)), device="cpu")
+    unit_rows = pool.view()
+    assert unit_rows is pool.view("cosine") is not pool.view(for_distances=True)
+    np.testing.assert_allclose(unit_rows.blocks.whole().norm(dim=1), 1, rtol=1e-6)
+    assert pool.view(for_distances=True) is pool.view(for_distances=True)
+    ordinary = Pool(rng.normal(size=(300, 8)), device="cpu")
+    assert ordinary.view(for_distances=True) is ordinary.view()
+    assert ordinary.view("euclidean", for_distances=True) is ordinary.view("euclidean")

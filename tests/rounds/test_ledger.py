@@ -5,12 +5,16 @@ import os
 import pickle
 import resource
 import signal
+import tempfile
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skal.rounds import Answer, Ledger, SetAside
 
@@ -105,6 +109,9 @@ def test_rows_asked_in_place_of_others_belong_to_the_round(ledger, opened_again)
     ]
 
 
+WHAT = ["asked", "answer", "set aside", "undo"]
+
+
 class PlainLedger:
     """The same in the plainest Python: a list of what was done, read from the start each time."""
 
@@ -135,15 +142,34 @@ class PlainLedger:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_any_sequence_of_entries_is_the_plain_record(seed, ledger, opened_again):
-    rng, plain = np.random.default_rng(seed), PlainLedger()
-    for value in range(80):
-        row, what = int(rng.integers(12)), rng.choice(["asked", "answer", "set aside", "undo"])
+    rng = np.random.default_rng(seed)
+    steps = [(rng.choice(WHAT), int(rng.integers(12)), bool(rng.random() < 0.5)) for _ in range(80)]
+    before = do_as_the_plain_record(ledger, steps)
+    assert len(before["history"]) > 20
+    assert views(opened_again(ledger)) == before
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 5), st.booleans()), max_size=40))
+def test_the_shortest_sequence_of_entries_is_the_plain_record_too(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.jsonl"
+        with Ledger(path, n_samples=100) as ledger:
+            before = do_as_the_plain_record(ledger, steps)
+        with Ledger(path) as ledger:
+            assert views(ledger) == before
+
+
+def do_as_the_plain_record(ledger, steps):
+    """Take steps of what, row, and whether an undo is the last one's; return the views after them."""
+    plain = PlainLedger()
+    for value, (what, row, is_last) in enumerate(steps):
         known = plain.views()
         if what == "undo":
             if not plain.standing():
                 continue
-            row = plain.standing()[-1][1] if rng.random() < 0.5 else rng.choice([r for _, r, _ in plain.standing()])
-            assert ledger.undo(None if row == plain.standing()[-1][1] else row).row == row
+            standing = [each for _, each, _ in plain.standing()]
+            row = standing[-1] if is_last else standing[row % len(standing)]
+            assert ledger.undo(None if is_last else row).row == row
         elif what == "answer":
             ledger.answer(row, value)
         elif what == "set aside":
@@ -158,9 +184,7 @@ def test_any_sequence_of_entries_is_the_plain_record(seed, ledger, opened_again)
         expected, found = plain.views(), views(ledger)
         assert [row for each in found["rounds"] for row in each.rows] == expected.pop("asked")
         assert {name: found[name] for name in expected} == expected
-    before = views(ledger)
-    assert len(before["history"]) > 20
-    assert views(opened_again(ledger)) == before
+    return views(ledger)
 
 
 @pytest.mark.parametrize(

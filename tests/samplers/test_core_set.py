@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer
 
 from skal._core.greedy import _k_center, _sq_dist
 from skal.samplers import CoreSetSampler
+from skal.testing._pools import DRAWN_KINDS, drawn_pool
 
 
 def as_defined(X, metric):
@@ -90,38 +91,7 @@ def test_the_sequential_greedy_on_a_table_that_cosine_flattens():
     assert_sequential(X, "cosine", 500)
 
 
-def one_of_the_nasty_pools(kind, n_rows, n_features, rng):
-    X = rng.normal(size=(n_rows, n_features))
-    smallest = 10.0 ** rng.integers(-16, 0)
-    few = rng.integers(5, size=n_rows) % n_rows
-    return {
-        "plain": X,
-        "copies": X[few],
-        "all alike": np.repeat(X[:1], n_rows, axis=0),
-        "groups of near copies": X[few] + smallest * rng.normal(size=X.shape),
-        "groups that differ in the last bit": np.nextafter(X[few], rng.choice([-9, 9], size=X.shape)),
-        "a cone": X[:1] + smallest * X,
-        "zero rows": X * rng.integers(0, 2, size=(n_rows, 1)),
-        "constant columns": np.where(np.arange(n_features) < n_features // 2, 1e6, X),
-        "far from zero": X + 10.0 ** rng.integers(0, 9),
-        "one direction each": np.eye(n_features)[rng.integers(n_features, size=n_rows)],
-        "signs": np.sign(X),
-        "a grid": rng.integers(-1, 2, size=X.shape) / 7,
-        "booleans": X > 0,
-        "a few far away": X * np.where(rng.random((n_rows, 1)) < 0.1, 1e5, 1.0),
-        "lengths far apart": X * 10.0 ** rng.integers(-12, 12, size=(n_rows, 1)),
-        "squares that overflow float32": X * 10.0 ** rng.integers(-30, 30, size=(n_rows, 1)),
-    }[kind]
-
-
-NASTY_KINDS = [
-    "plain", "copies", "all alike", "groups of near copies", "groups that differ in the last bit", "a cone",
-    "zero rows", "constant columns", "far from zero", "one direction each", "signs", "a grid", "booleans",
-    "a few far away", "lengths far apart", "squares that overflow float32",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", NASTY_KINDS)
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
 @given(
     n_rows=st.integers(1, 80),
     n_features=st.sampled_from([1, 2, 5, 40]),
@@ -133,7 +103,7 @@ NASTY_KINDS = [
 )
 def test_the_sequential_greedy_on_any_pool(kind, n_rows, n_features, dtype, metric, n_labeled, share, seed):
     rng = np.random.default_rng(seed)
-    X = one_of_the_nasty_pools(kind, n_rows, n_features, rng)
+    X = drawn_pool(kind, n_rows, n_features, rng)
     X = X if X.dtype == bool else X.astype(dtype)
     labeled = rng.permutation(n_rows)[: min(n_labeled, n_rows - 1)]
     n_left = n_rows - len(labeled)

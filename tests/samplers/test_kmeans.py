@@ -50,6 +50,48 @@ def test_given_centroids_lead_where_scikit_learn_goes(metric, blobs):
     np.testing.assert_array_equal(again.set_params(n_init=1).fit(X).labels_, ours.labels_)
 
 
+def make_cone(rng, spread, n_samples=3000):
+    """Eighty groups of rows that all point nearly one way: the rows, their directions in float64, and their middle."""
+    base = normalize(rng.normal(size=(1, 48)))
+    structure = rng.normal(size=(80, 48))[rng.integers(0, 80, n_samples)] + 0.1 * rng.normal(size=(n_samples, 48))
+    X = (base + spread * structure) * rng.uniform(0.5, 2, size=(n_samples, 1))
+    return X, normalize(X), normalize(X).mean(axis=0)
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "restricted"])
+@pytest.mark.parametrize("spread", [3e-4, 3e-6])
+def test_a_tight_cone_under_cosine_is_clustered_as_its_differences_are(algorithm, spread, rng):
+    X, unit, middle = make_cone(rng, spread)
+    sampler = KMeansSampler(budget=80, algorithm=algorithm, random_state=0).fit(X)
+    spread_out = KMeansSampler(budget=80, metric="euclidean", algorithm=algorithm, random_state=0)
+    spread_out.fit((unit - middle) / spread)
+    members = [unit[sampler.labels_ == cluster] for cluster in range(80)]
+    inertia = sum(((rows - rows.mean(axis=0)) ** 2).sum() for rows in members if len(rows))
+    assert inertia <= 1.02 * spread_out.inertia_ * spread**2
+    assert sampler.inertia_ == pytest.approx(inertia, rel=1e-4)
+    np.testing.assert_allclose(sampler.cluster_centers_[0], members[0].mean(axis=0), atol=1e-7)
+
+
+def test_a_tight_cone_keeps_its_frame_for_other_pools(rng):
+    X, unit, _ = make_cone(rng, 3e-5)
+    half = len(X) // 2
+    sampler = KMeansSampler(budget=80, algorithm="lloyd", random_state=0).fit(X[:half], labeled_indices=np.arange(20))
+    labels, distances = sampler.assign(X[half:])
+    n_clusters = len(sampler.cluster_centers_)
+    centers = np.stack([unit[:half][sampler.labels_ == cluster].mean(axis=0) for cluster in range(n_clusters)])
+    exact = np.sqrt(((unit[half:, None] - centers) ** 2).sum(axis=2))
+    np.testing.assert_array_equal(labels, exact.argmin(axis=1))
+    np.testing.assert_allclose(distances, exact.min(axis=1), rtol=1e-3)
+
+
+def test_given_centroids_work_in_a_tight_cone(rng):
+    X, unit, _ = make_cone(rng, 3e-5)
+    ours = KMeansSampler(budget=5, init=unit[:5], tol=0, max_iter=300).fit(X)
+    theirs = KMeans(5, init=unit[:5], n_init=1, tol=0, algorithm="lloyd", max_iter=300).fit(unit)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-4)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+
+
 def test_a_common_offset_costs_no_digits(blobs):
     X, _ = blobs
     X = np.rint(64 * X) / 64  # so that the shifted rows are exact

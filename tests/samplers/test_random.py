@@ -1,6 +1,7 @@
 """Random rows."""
 
 import numpy as np
+import pytest
 
 from skal.samplers import RandomSampler
 
@@ -12,6 +13,7 @@ def test_smaller_budgets_are_prefixes(rng):
         np.testing.assert_array_equal(RandomSampler(budget=budget, random_state=0).fit_select(X), largest[:budget])
 
 
+@pytest.mark.slow
 def test_every_row_is_equally_likely():
     X = np.zeros((10, 1))
     counts = sum(np.bincount(RandomSampler(budget=3, random_state=s).fit_select(X), minlength=10) for s in range(3000))

@@ -29,6 +29,7 @@ def oracle_logits(sampler, X):
 
 
 @pytest.mark.parametrize("kind", ["groups", "copies", "zero rows", "one column"])
+@pytest.mark.slow
 def test_the_surest_to_be_unlabelled_given_the_layers(kind, blobs):
     X, _ = blobs
     X = {"groups": X, "copies": np.repeat(X[:3], 40, axis=0), "zero rows": X * (np.arange(120) % 2)[:, None],
@@ -43,6 +44,7 @@ def test_the_surest_to_be_unlabelled_given_the_layers(kind, blobs):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(sampler)).select(X[:40]), other)
 
 
+@pytest.mark.slow
 def test_it_finds_the_group_that_nobody_labelled(blobs):
     X, y = blobs
     labeled = np.flatnonzero(y != 2)[:40]
@@ -69,6 +71,7 @@ def test_steps_follow_the_epochs_on_a_small_pool(blobs):
     assert sampler.n_steps_ == 4 * 3
 
 
+@pytest.mark.slow
 def test_same_seed_same_picks_for_any_memory_budget_and_no_global_seed(tmp_path, rng):
     X = rng.normal(size=(5000, 6)).astype(np.float16)
     np.save(tmp_path / "pool.npy", X)
@@ -135,6 +138,7 @@ def test_images_the_surest_to_be_unlabelled_given_the_layers(shape, rng):
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 7, 3)])
+@pytest.mark.slow
 def test_it_finds_the_images_of_the_pattern_that_nobody_labelled(shape, rng):
     X, y = bars(shape, 120, rng)
     labeled = np.flatnonzero(y == 0)[:30]

@@ -100,6 +100,7 @@ def test_a_broken_sampler_is_found_out(broken):
 
 
 @pytest.mark.parametrize("sampler", [KMeansSampler(metric="euclidean"), CoreSetSampler(init="random")], ids=str)
+@pytest.mark.slow
 def test_parameters_are_kept(sampler):
     check_sampler(sampler)
 

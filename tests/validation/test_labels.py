@@ -70,3 +70,11 @@ def test_y_is_read_nowhere_else(counting_labels):
 def test_another_length_is_refused():
     with pytest.raises(ValueError, match="X has 6 rows and y has 5"):
         find([None] * 5)
+
+
+def test_masked_entries_are_no_labels():
+    y = np.ma.array([7, 1, 7, 0, 7, 1], mask=[1, 0, 1, 0, 1, 0])
+    assert find(y) == ([1, 3, 5], [1, 0, 1])
+    assert find(y, [1, 3]) == ([1, 3], [1, 0])
+    with pytest.raises(ValueError, match="NaN or None"):
+        find(y, [1, 2])

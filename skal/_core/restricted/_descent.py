@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skal._core.blocks import Blocks
 from skal._core.distances import half_sq_norms, nearest_center
+from skal._core.products import total
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
@@ -39,7 +40,7 @@ class Descent:
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
         )
         self.half_sq_norms = pool.half_sq_norms()
-        self.total_sq_norm = 2.0 * float(self.half_sq_norms.sum(dtype=torch.float64))
+        self.total_sq_norm = 2.0 * total(self.half_sq_norms)
         self.inertia = self.total_sq_norm - self.clusters.between()
 
     def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from skal._core.blocks import Block
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms
+from skal._core.products import affine
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
 __all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "pieces", "sort_by_group", "sum_by_cluster"]
@@ -78,7 +79,7 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
             group_away = costs.away[candidates]
             for positions in members.split(ROWS_AT_ONCE[block.device.type]):
                 piece = slice(stop, stop := stop + len(positions))
-                cost = torch.addmm(group_half_norms, tile.rows[positions], centers, alpha=-1)
+                cost = affine(group_half_norms, tile.rows[positions], centers, alpha=-1)
                 if costs.hartigan:
                     cost.addr_(half_norms[piece], group_away)
                 here = torch.searchsorted(candidates, label[piece])[:, None]

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
+from skal._core.device import at_most_threads
 from skal._core.distances import half_sq_norms, nearest_center
 from skal._core.kmeans import lloyd
+from skal._core.products import affine
 
 __all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
 
@@ -37,13 +39,13 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
     for group, positions in enumerate(members):
         group_of_center[positions] = group
     group_centers = torch.stack([centers[positions].mean(dim=0) for positions in members])
-    to_groups = torch.addmm(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
+    to_groups = affine(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
     n_near = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
     near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
     candidates = []
     for positions, near in zip(members, near_groups, strict=True):
         around = torch.cat([members[other] for other in near])
-        score = torch.addmm(half_norms[around], centers[positions], centers[around].T, alpha=-1)
+        score = affine(half_norms[around], centers[positions], centers[around].T, alpha=-1)
         nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
         candidates.append(torch.cat([positions, around[nearest].flatten()]).unique())
     return Neighborhoods(group_of_center, candidates)
@@ -66,7 +68,9 @@ def _halve_until(centers: Tensor, positions: Tensor, most: int) -> list[Tensor]:
         return [positions]
     centered = centers[positions] - centers[positions].mean(dim=0)
     direction = centered[centered.square().sum(dim=1).argmax()]
-    order = torch.argsort(centered @ (centered.T @ (centered @ direction)), stable=True)
+    with at_most_threads(1):  # more round differently
+        along = centered @ (centered.T @ (centered @ direction))
+    order = torch.argsort(along, stable=True)
     low, high = order[: len(order) // 2].sort().values, order[len(order) // 2 :].sort().values
     return [*_halve_until(centers, positions[low], most), *_halve_until(centers, positions[high], most)]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from skal._core.blocks import Block, Blocks, power_of_two_below
 from skal._core.distances import row_sq_dist
 from skal._core.kmeans import KMeansResult, Partition, lloyd
+from skal._core.products import product, total
 from skal._core.projection import PrincipalAxes, principal_axes, project
 from skal._core.restricted._descent import Descent, OnIteration
 from skal._core.restricted._moves import pieces
@@ -119,7 +120,7 @@ def restricted_kmeans(
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
     centers = torch.where((counts > 0)[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
-    return KMeansResult(centers, Partition(labels, sq_dist, float(sq_dist.sum(dtype=torch.float64))), n_done)
+    return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
 
 
 def first_centers(
@@ -127,7 +128,7 @@ def first_centers(
 ) -> Tensor:
     """Choose first centers on the sketch, by k-means++ on a sample of its rows."""
     if isinstance(init, Tensor):
-        return (init - axes.mean) @ axes.directions
+        return product(init - axes.mean, axes.directions)
     if init == "random":
         return small.take(rng.choice(small.n_rows, size=n_clusters, replace=False))
     at_least, per_center = _SEED_SAMPLE

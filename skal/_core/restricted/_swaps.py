@@ -15,6 +15,7 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
+from skal._core.device import at_most_threads
 from skal._core.distances import row_sq_dist
 from skal._core.restricted._moves import add_cluster_sums, pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
@@ -76,7 +77,8 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     for group, around in enumerate(near.candidates):
         own = (near.group_of_center == group).nonzero().flatten()
         others = everyone if k <= _ALL_PAIRS_UP_TO else around
-        sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
+        with at_most_threads(1):  # more round differently
+            sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
         weight = counts[own, None] * counts[others] / (counts[own, None] + counts[others]).clamp(min=1)
         rise = sq_dist.mul_(weight)
         rise[(own[:, None] == others) | (counts[others] == 0)] = torch.inf
