@@ -137,15 +137,6 @@ def test_datasets_reads_an_imagefolder(labeled, tmp_path):
         assert loaded[split] == {str(row): labeled.labels[row] for row in rows}
 
 
-def test_datumaro_reads_its_json(labeled, tmp_path):
-    components = pytest.importorskip("datumaro.components.dataset")
-    labeled.export(tmp_path / "out", "datumaro")
-    dataset = components.Dataset.import_from(str(tmp_path / "out"), "datumaro")
-    names = [label.name for label in dataset.categories()[next(iter(dataset.categories()))].items]
-    found = {item.id: names[item.annotations[0].label] for item in dataset if item.annotations}
-    assert found == {path.removesuffix(".png"): label for path, label in labels_by_path(labeled).items()}
-
-
 def test_label_studio_gets_tasks_that_it_can_read(labeled, tmp_path):
     labeled.train()
     message = labeled.export(tmp_path / "tasks.json", "label-studio", suggestions=True)
