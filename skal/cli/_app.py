@@ -16,6 +16,7 @@ from skal.cli._evaluate import evaluate
 from skal.cli._export import export
 from skal.cli._import import import_
 from skal.cli._init import init
+from skal.cli._label import label
 from skal.cli._outcome import outcome
 from skal.cli._predict import predict
 from skal.cli._problems import problems
@@ -35,19 +36,8 @@ def main() -> None:
     """Low-budget active learning: which images are worth labelling, and what that buys."""
 
 
-for command in (
-    init,
-    status,
-    embed,
-    problems,
-    select,
-    export,
-    import_,
-    train,
-    evaluate,
-    predict,
-    update,
-    samplers,
-    demo,
-):
+_COMMANDS = (
+    init, status, embed, problems, select, label, export, import_, train, evaluate, predict, update, samplers, demo,
+)  # fmt: skip
+for command in _COMMANDS:
     app.command(command.__name__.rstrip("_"))(outcome(command))

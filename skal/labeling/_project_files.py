@@ -186,6 +186,10 @@ class ProjectFiles:
             raise ValueError(f"The project has no image {os.fspath(image)!r}; update() takes in new ones.")
         return row_at
 
+    def is_current(self, row: int) -> bool:
+        """Whether the file of an image still holds it: one that changed became another image."""
+        return self._manifest.is_current(row)
+
     def changes(self) -> Changes:
         """Compare the folder of images with what the project knows; nothing is written."""
         return compare(self.images_folder, self.images, self._manifest.current_rows)

@@ -80,7 +80,7 @@ def next_command(status: ProjectStatus) -> str:
     if not status.n_picked and not status.n_labeled:
         return "skal select -n 60 --holdout 40"
     if status.n_pending:
-        return "skal export --to label-studio tasks.json, and then skal import --from label-studio export.json"
+        return "skal label (or skal export --to label-studio tasks.json, and later skal import)"
     if status.n_labeled > status.n_labels_of_model:
         return "skal train"
     if status.n_held_out_labeled:

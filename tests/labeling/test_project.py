@@ -290,7 +290,7 @@ def test_status_says_what_to_do_next(photos, extractor, tmp_path, label_queue):
         project.embed(extractor)
         assert project.status().next_command.startswith("skal select")
         project.select(6, holdout=3)
-        assert project.status().next_command.startswith("skal export")
+        assert project.status().next_command.startswith("skal label")
         label_queue(project)
         assert project.status().next_command == "skal train"
         project.train()
