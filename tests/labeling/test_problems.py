@@ -66,6 +66,7 @@ def test_what_was_measured_is_not_decoded_again(project, photos):
     project.problems(on_image=lambda done, of: decoded.append((done, of)))
     assert decoded == [(number, 60) for number in range(1, 61)]
     decoded.clear()
+    assert project.problems().tiny == ()  # all are 8 × 8: that is what is usual here
     Image.new("RGB", (8, 8)).save(photos / "new.png")
     project.update()
     project.problems(on_image=lambda done, of: decoded.append((done, of)))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -229,9 +230,11 @@ def test_predictions_as_a_table(project, photos, tmp_path, extractor, label_queu
     broken = next(line for line in lines if line.startswith("broken.png"))
     assert broken.startswith("broken.png,,,1,")
     assert "broken.png: " in broken
-    for row in predictions.rows():
-        if row["label"]:
-            assert row["abstain"] == (float(row["confidence"]) < 0.9) or abs(float(row["confidence"]) - 0.9) < 1e-4
+    limit = float(np.median(project.predict().confidence))
+    unsure = project.predict(abstain_below=limit)
+    assert 0 < unsure.abstain.sum() < 60
+    np.testing.assert_array_equal(unsure.abstain, unsure.confidence < limit)
+    assert [row["abstain"] for row in unsure.rows()] == unsure.abstain.astype(int).tolist()
     assert not list(project.folder.glob("predict-*"))
 
 
@@ -262,6 +265,23 @@ def test_models_that_are_none(project, label_queue):
         project.train("SVM")
     np.savez(project.folder / "model.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="no model of skal, or damaged"):
+        _ = project.model
+
+
+@pytest.mark.parametrize("name", ["predict_proba", "__class__", "__dict__", "no name"])
+def test_a_model_file_that_would_replace_a_method(project, label_queue, name):
+    project.select(9)
+    label_queue(project)
+    project.train()
+    path = project.folder / "model.npz"
+    with np.load(path) as members:
+        content = {member: members[member] for member in members.files}
+    facts = json.loads(content.pop("model.json"))
+    facts["fitted"][name] = {}
+    np.savez(path, **content)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model.json", json.dumps(facts))
+    with pytest.raises(ValueError, match="which is no fitted attribute"):
         _ = project.model
 
 

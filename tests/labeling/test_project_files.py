@@ -72,7 +72,9 @@ def test_images_that_are_renamed_beside_the_project_are_found(closed, tmp_path):
 def test_images_far_away_are_asked_for(closed, tmp_path, extractor):
     far = tmp_path / "a" / "b"
     far.mkdir(parents=True)
-    shutil.copytree(tmp_path / "photos", far / "photos")  # other times of change
+    shutil.copytree(tmp_path / "photos", far / "photos")
+    for path in far.rglob("*.png"):
+        os.utime(path, (1, 1))  # as a copy may have
     shutil.rmtree(tmp_path / "photos")
     with LabelingProject.open(closed.folder) as project:
         project.label(6, "blue")  # needs no images
@@ -112,6 +114,16 @@ def test_images_that_are_new_changed_renamed_and_gone(project, photos, extractor
         assert (changes.missing, changes.changed, changes.new, changes.renamed) == ((2,), (), (), ())
         assert after.status(compare_images=False).n_images == 61
         assert {image.row for image in after.queue} == {*picked, 60, 61} - {0}
+
+
+def test_images_that_are_gone_are_not_picked(project, photos):
+    gone = project.row_of("bild ü 000.png")
+    project.path_of(gone).unlink()
+    Image.new("RGB", (8, 8)).save(project.path_of(2))
+    project.update()
+    with pytest.raises(ValueError, match="more than the 58 images left"):
+        project.select(59)
+    assert not {gone, 2} & set(project.select(48, holdout=10).rows)
 
 
 def test_a_file_that_changed_before_it_was_embedded(photos, extractor, tmp_path):
