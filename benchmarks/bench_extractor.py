@@ -2,6 +2,8 @@
 
     python -m benchmarks.bench_extractor                     # arrays, at 28 × 28 and resized to 64 × 64
     python -m benchmarks.bench_extractor --as-files          # PNG files, decoded and resized
+    python -m benchmarks.bench_extractor --batch-sizes 8 16 32 64 128 --threads 1 --images 256 --sizes 64 224
+                                                             # which batch size costs least
 
 The images are those of Debian's package dataset-fashion-mnist, or of the folder `--data`. The ways are taken in turn,
 in one process; medians of `--repeats`.
@@ -89,6 +91,21 @@ def compare(images: np.ndarray | list[Path], size: int, arguments: argparse.Name
         print(f"| {size} × {size} | {name} | {rate:.0f} | {ours / rate:.2f} | {difference:.0e} |", flush=True)
 
 
+def compare_batch_sizes(images: np.ndarray | list[Path], size: int, arguments: argparse.Namespace) -> None:
+    """Print milliseconds an image for each batch size: CPU time of the process, which other processes hardly change."""
+    model, is_on_gpu = resnet(arguments.backbone), torch.cuda.is_available()
+    clock = time.perf_counter if is_on_gpu else time.process_time
+    seconds: dict[int, list[float]] = {batch_size: [] for batch_size in arguments.batch_sizes}
+    for _ in range(arguments.repeats):
+        for batch_size, runs in seconds.items():
+            extractor = TorchFeatureExtractor(model, image_size=size, batch_size=batch_size)
+            start = clock()
+            extractor.transform(images)
+            runs.append(clock() - start)
+    cells = " | ".join(f"{1e3 * np.median(runs) / len(images):.1f}" for runs in seconds.values())
+    print(f"| {arguments.backbone}, {size} × {size} | {cells} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the IDX files; by default Debian's")
@@ -96,23 +113,32 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[28, 64])
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", help="compare these with each other, and nothing else")
+    parser.add_argument("--threads", type=int, help="of torch")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="of the plain loop's DataLoader")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--as-files", action="store_true", help="write the images as PNG files first")
     arguments = parser.parse_args()
 
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
     options = {} if arguments.data is None else {"root": arguments.data}
     images = load_fashion_mnist(split="train", **options).images[: arguments.images]
     print(
         f"{len(images)} images of Fashion-MNIST{' as PNG files' if arguments.as_files else ''}, {arguments.backbone}, "
     )
-    print(f"batches of {arguments.batch_size}; {torch.get_num_threads()} threads; {describe_machine()}")
-    print("| size | way | images/s | skal's / its | largest difference |")
-    print("|---|---|---|---|---|")
+    batches = arguments.batch_sizes or [arguments.batch_size]
+    print(f"batches of {', '.join(map(str, batches))}; {torch.get_num_threads()} threads; {describe_machine()}")
+    if arguments.batch_sizes:
+        print(f"| ms an image, by batch size | {' | '.join(map(str, batches))} |")
+        print("|---" * (1 + len(batches)) + "|")
+    else:
+        print("| size | way | images/s | skal's / its | largest difference |")
+        print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         given = write_files(images, Path(folder)) if arguments.as_files else images
         for size in arguments.sizes:
-            compare(given, size, arguments)
+            (compare_batch_sizes if arguments.batch_sizes else compare)(given, size, arguments)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,13 @@ _SUBPACKAGES = (
     "rounds",
     "samplers",
     "testing",
+    "vision",
 )
 
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", "select", *_SUBPACKAGES]
 
 
-_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "labeling")
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "vision", "labeling")
 
 
 def __getattr__(name: str) -> Any:

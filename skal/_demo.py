@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.evaluation import budget_curve
 from skal.plotting import BudgetCurveDisplay, PickedImagesDisplay
+from skal.plotting._pyplot import pyplot
 from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
 
 __all__ = ["BUDGETS", "EXPLANATION", "N_SEEDS", "draw_demo", "make_classifiers", "make_samplers", "run_demo"]
@@ -53,6 +54,7 @@ def run_demo(n_jobs=None, on_score=None):
 
 def draw_demo(curve, folder):
     """Write the two pictures into `folder` and return what each shows with its path."""
+    pyplot()  # says what to install where it is missing
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)

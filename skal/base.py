@@ -176,6 +176,7 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
     _title = "sampler"  # in tables and pictures
     _order = "as picked"  # of the picks
     _needs = "nothing"  # or "labelled rows", "labels", "all labels" (which nobody has before labelling)
+    _takes = "see its page"  # in operations, up to a factor
     _runs_rounds = False
 
     def __init__(self, budget=10, *, random_state=None):

@@ -6,9 +6,11 @@ from skal._core.greedy import (
     FacilityLocation,
     Kernel,
     LazyGreedy,
+    Linear,
     Objective,
     RowSimilarity,
     Similarity,
+    TopHat,
     plain_greedy,
 )
 
@@ -18,8 +20,10 @@ __all__ = [
     "FacilityLocation",
     "Kernel",
     "LazyGreedy",
+    "Linear",
     "Objective",
     "RowSimilarity",
     "Similarity",
+    "TopHat",
     "plain_greedy",
 ]

@@ -23,6 +23,7 @@ from skal._validation import (
 )
 from skal.classifiers import LinearProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.features._sources import open_images
 from skal.pool import open_pool
 from skal.rounds import IterativeSampler
 from skal.samplers import KMeansSampler
@@ -56,6 +57,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     ``sampler__budget`` by scikit-learn's own tools compares budgets honestly. Where labels are still to be
     made, y is an oracle, ``indices -> labels``, that is asked for the picks only.
 
+    A classifier that learns from images (`skal.vision`) gets them as X, and the sampler works on embeddings of the same
+    images: ``fit(images, y, embeddings=X)``. Predictions are then made from images.
+
     Parameters
     ----------
     sampler : sampler, default=None
@@ -81,9 +85,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The classes the classifier knows.
     n_features_in_ : int
-        Features seen during `fit`.
+        Features seen during `fit`, by the sampler.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X was a DataFrame whose columns are all strings.
+        Names of the features, where they were a DataFrame whose columns are all strings.
 
     Examples
     --------
@@ -110,15 +114,18 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, labeled_indices=None, labels=None, ledger=None):
+    def fit(self, X, y, *, embeddings=None, labeled_indices=None, labels=None, ledger=None):
         """Pick rows, look up their labels, and train.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            The pool.
+        X : array-like of shape (n, d), or images where `embeddings` is given
+            The pool, as the classifier takes it.
         y : array-like of shape (n,), or callable
             Labels, read only at the picks and at `labeled_indices`; or an oracle, as `IterativeSampler` takes it.
+        embeddings : array-like of shape (n, d), default=None
+            The pool as the sampler takes it, the same rows in the same order. None means X. Scikit-learn's searches and
+            cross-validation re-index it with X.
         labeled_indices : boolean mask of shape (n,), default=None
             Rows labelled already; the classifier is trained on them too. Beside an oracle also row numbers; beside
             an array they are refused, as cross-validation divides a mask with X, and row numbers not.
@@ -135,10 +142,12 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As the sampler and the classifier do, if y has no label at a pick, and if `labels`, `ledger` or row
-            numbers in `labeled_indices` come with y that is no oracle.
+            As the sampler and the classifier do, if y has no label at a pick, if `labels`, `ledger` or row numbers in
+            `labeled_indices` come with y that is no oracle, and if `embeddings` are not as many as X.
         """
-        pool = open_pool(self, X, reset=True)
+        has_two_views = embeddings is not None
+        pool = open_pool(self, embeddings if has_two_views else X, reset=True)
+        rows = _images_by_row(X, pool) if has_two_views else pool  # as the classifier takes them
         has_oracle = callable(y)
         labeled_idx, _ = labeled_rows(self, pool, None, labeled_indices, takes_numbers=has_oracle)
         if not has_oracle:
@@ -161,8 +170,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.selected_index_ = pool.index[self.selected_indices_]
         warn_of_minus_one(targets, getattr(self.classifier_, "classes", None))
         with minus_one_is_checked():
-            fit_on_labeled_rows(self.classifier_, X, targets, trained_idx)
+            fit_on_labeled_rows(self.classifier_, rows, targets, trained_idx)
         self.classes_ = self.classifier_.classes_
+        self._predicts_from_pool_rows = not has_two_views
         return self
 
     def _look_up(self, pool, y, labeled_idx):
@@ -201,7 +211,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -215,7 +225,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -229,7 +239,7 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or images if it was fitted with `embeddings`
 
         Returns
         -------
@@ -239,5 +249,17 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _delegate(self, method, X):
         check_is_fitted(self)
-        check_pool(self, X, reset=False)
+        if self._predicts_from_pool_rows:
+            check_pool(self, X, reset=False)
         return getattr(self.classifier_, method)(X)
+
+
+def _images_by_row(images, pool):
+    """Give images that can be indexed by the rows of the pool."""
+    opened = open_images(images)
+    if len(opened) != pool.n_rows:
+        raise ValueError(
+            f"X has {len(opened)} images and embeddings {pool.n_rows} rows; they must be of the same images in the "
+            "same order. Embedded with on_error='skip'? Then Embedded.valid_indices says which images have a row."
+        )
+    return opened.indexable

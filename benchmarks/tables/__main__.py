@@ -37,6 +37,9 @@ def main(
         "skal-tables"
     ),
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read images.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of FixMatch; by default the original's 2^20.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Of FixMatch; by default the original's 64.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of fine-tuning; by default the paper's 100.")] = None,
     any_size: Annotated[
         bool, typer.Option("--any-size", help="Take a part of a dataset, or another version of it.")
     ] = False,
@@ -46,7 +49,9 @@ def main(
     console, progress = Console(), Console(stderr=True)
     try:
         table = find_table(number)
-        settings = Settings(data, output, weights, device, seeds, _numbers(budgets), workers, any_size)
+        settings = Settings(
+            data, output, weights, device, seeds, _numbers(budgets), workers, any_size, steps, batch_size, epochs
+        )
         run = TableRun(table, settings, on_step=lambda what: progress.print(what, highlight=False))
         if dry_run:
             console.print(describe(run), highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,14 @@ import torch
 
 import skal
 from benchmarks.tables.descriptions import Backbone, Dataset
+from benchmarks.tables.evaluations import (
+    FINE_TUNING_EPOCHS,
+    FIX_MATCH_ARCHITECTURE,
+    FIX_MATCH_BATCH,
+    FIX_MATCH_SIZE,
+    FIX_MATCH_STEPS,
+)
+from benchmarks.tables.groups import Settings
 from benchmarks.tables.strategies import Step
 from skal.features import TorchFeatureExtractor
 
@@ -18,6 +26,8 @@ __all__ = ["Speed", "embedding_seconds", "evaluation_seconds", "selection_second
 
 DECODED_A_SECOND_AND_CORE = 100  # JPEG files of ImageNet's size
 SECONDS_A_STEP = 2e-4  # of training, however small the batch
+FORTH_AND_BACK = 3  # times the pass forth
+VIEWS_OF_FIX_MATCH = 1 + 2 * 7  # for each labelled image
 EPOCHS, PASSES_OF_KMEANS, CENTROIDS_COMPARED, STEPS_OF_VAAL = 100, 20, 200, 1000
 
 
@@ -29,14 +39,14 @@ class Speed:
         self.operations = measure_operations(device)
         self._images: dict[tuple[str, int], float] = {}
 
-    def images(self, backbone: Backbone, size: int) -> float:
-        if (backbone.architecture, size) not in self._images:
+    def images(self, architecture: str, size: int) -> float:
+        if (architecture, size) not in self._images:
             pixels = np.zeros((16, size, size, 3), dtype=np.uint8)
-            extractor = TorchFeatureExtractor(backbone.architecture, device=self.device, random_state=0)
+            extractor = TorchFeatureExtractor(architecture, device=self.device, random_state=0)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="weights=None")
-                self._images[backbone.architecture, size] = len(pixels) / _seconds(lambda: extractor.transform(pixels))
-        return self._images[backbone.architecture, size]
+                self._images[architecture, size] = len(pixels) / _seconds(lambda: extractor.transform(pixels))
+        return self._images[architecture, size]
 
 
 def measure_operations(device: str) -> float:
@@ -60,8 +70,8 @@ def _seconds(function) -> float:
 
 def embedding_seconds(dataset: Dataset, n_images: int, backbone: Backbone, speed: Speed) -> float:
     if dataset.name.startswith("cifar"):
-        return n_images / speed.images(backbone, 32)
-    return n_images / min(speed.images(backbone, 224), DECODED_A_SECOND_AND_CORE * (os.cpu_count() or 1))
+        return n_images / speed.images(backbone.architecture, 32)
+    return n_images / min(speed.images(backbone.architecture, 224), DECODED_A_SECOND_AND_CORE * (os.cpu_count() or 1))
 
 
 def selection_seconds(step: Step, dataset: Dataset, n_features: int, speed: Speed) -> float:
@@ -83,16 +93,31 @@ def selection_seconds(step: Step, dataset: Dataset, n_features: int, speed: Spee
 
 
 def evaluation_seconds(
-    name: str, budget: int, n_selections: int, dataset: Dataset, n_features: int, speed: Speed
+    name: str,
+    budget: int,
+    n_selections: int,
+    dataset: Dataset,
+    backbone: Backbone | None,
+    settings: Settings,
+    speed: Speed,
 ) -> float:
     """Seconds for all selections of one budget at once."""
-    d, n_test = n_features, dataset.n_test
+    d, n_test = 0 if backbone is None else backbone.n_features, dataset.n_test
+    size = 32 if dataset.name.startswith("cifar") else 224
     match name:
-        case "LIN":
+        case "LIN":  # on both views
             predicting = n_selections * 2 * n_test * d * dataset.n_classes / speed.operations
-            return predicting + _training(budget, d, dataset.n_classes, dataset.batch_size, n_selections, speed)
+            return predicting + _training(2 * budget, d, dataset.n_classes, dataset.batch_size, n_selections, speed)
         case "NN":
             return n_selections * 2 * n_test * budget * d / speed.operations
+        case "fine-tuned" if backbone is not None:
+            n_trained = (settings.n_epochs or FINE_TUNING_EPOCHS) * budget
+            return n_selections * (FORTH_AND_BACK * n_trained + n_test) / speed.images(backbone.architecture, size)
+        case "FixMatch":
+            n_labeled = (settings.n_steps or FIX_MATCH_STEPS) * (settings.batch_size or FIX_MATCH_BATCH)
+            n_trained = n_labeled * VIEWS_OF_FIX_MATCH
+            seconds_an_image = 1 / speed.images(FIX_MATCH_ARCHITECTURE, FIX_MATCH_SIZE)
+            return n_selections * (FORTH_AND_BACK * n_trained + n_test) * seconds_an_image
         case _:
             return 0.0
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from benchmarks.tables.costs import Speed, embedding_seconds, evaluation_seconds, selection_seconds
 from benchmarks.tables.descriptions import Backbone, Dataset
-from benchmarks.tables.evaluations import EVALUATIONS
 from benchmarks.tables.groups import Group
 from benchmarks.tables.running import TableRun
 
@@ -35,15 +34,12 @@ class _Plan:
         for dataset, split in dict.fromkeys(place for group in self.groups for place in group.splits):
             yield f"{dataset.title}, {split}, {_size(dataset, split)} images: {self._presence(dataset, split)}", None
         for backbone in dict.fromkeys(b for group in self.groups for b in (group.selection_backbone, group.backbone)):
-            if backbone.checkpoint is not None:
+            if backbone is not None and backbone.checkpoint is not None:
                 yield f"weights, {backbone.checkpoint}: {self._weights()}", None
         for embeddings in dict.fromkeys(each for group in self.groups for each in group.embeddings):
             yield self._embedding(*embeddings)
         for group in self.groups:
             yield from self._selections_and_cells(group)
-        missing = [evaluation for evaluation in self.run.table.evaluations if evaluation not in EVALUATIONS]
-        if missing:
-            yield f"not yet: {', '.join(missing)}", None
 
     def _presence(self, dataset: Dataset, split: str) -> str:
         try:
@@ -63,7 +59,9 @@ class _Plan:
         if self.run.embeddings_path(dataset, split, backbone).exists():
             return f"{what}: finished", None
         n_images = self.n_found.get((dataset, split), _size(dataset, split))
-        return f"{what}: {n_images} to make", embedding_seconds(dataset, n_images, backbone, self.speed)
+        n_views = self.run.n_views(dataset, split, backbone)
+        seconds = n_views * embedding_seconds(dataset, n_images, backbone, self.speed)
+        return f"{what}: {n_images} to make{', both views' if n_views == 2 else ''}", seconds
 
     def _as_found(self, dataset: Dataset) -> Dataset:
         n_pool = self.n_found.get((dataset, "train"), dataset.n_pool)
@@ -78,13 +76,13 @@ class _Plan:
         what = f"{dataset.title} by {group.selection_backbone.name}"
         yield f"{what}: {n_missing} of {n_selections} selections to make", seconds * n_missing / n_selections
         for name, n_missing in counts.items():
-            n_methods, n_features = len(group.lines_of(name)), group.backbone.n_features
+            n_methods, settings = len(group.lines_of(name)), self.run.settings
             n_cells = n_methods * len(group.budgets) * n_seeds
             seconds = sum(
-                evaluation_seconds(name, budget, n_methods * n_seeds, dataset, n_features, self.speed)
+                evaluation_seconds(name, budget, n_methods * n_seeds, dataset, group.backbone, settings, self.speed)
                 for budget in group.budgets
             )
-            what_by = f"{what}, {name} on {group.backbone.name}"
+            what_by = f"{what}, {name}" + ("" if group.backbone is None else f" on {group.backbone.name}")
             yield f"{what_by}: {n_missing} of {n_cells} cells to compute", seconds * n_missing / n_cells
 
 

@@ -23,6 +23,9 @@ class Settings:
     budgets: tuple[int, ...] | None = None  # None: the paper's
     n_workers: int | None = None  # None: the extractor's default
     any_size: bool = False
+    n_steps: int | None = None  # of FixMatch; None: the original's
+    batch_size: int | None = None  # of labelled images, in FixMatch; None: the original's
+    n_epochs: int | None = None  # of fine-tuning; None: the paper's
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Group:
     panel: Panel
     budgets: tuple[int, ...]
     selection_backbone: Backbone
-    backbone: Backbone
+    backbone: Backbone | None  # None where the classifier has a network of its own
     lines: tuple[Line, ...]
 
     def lines_of(self, evaluation: str) -> list[Line]:
@@ -60,5 +63,5 @@ class Group:
     @property
     def embeddings(self) -> list[tuple[Dataset, str, Backbone]]:
         """What is needed, by which backbones."""
-        of_classifiers = [(*split, self.backbone) for split in self.splits]
+        of_classifiers = [] if self.backbone is None else [(*split, self.backbone) for split in self.splits]
         return [(self.panel.dataset, "train", self.selection_backbone), *of_classifiers]

@@ -12,13 +12,11 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from benchmarks.tables.descriptions import Backbone, Line, Panel, Table
-from benchmarks.tables.evaluations import EVALUATIONS
 from benchmarks.tables.published import PublishedCell, find_published, read_published
 from benchmarks.tables.running import Results
 
 __all__ = ["Cell", "lay_out", "to_csv", "to_markdown", "to_rich", "width_of"]
 
-NOT_YET = "not yet"
 CSV_COLUMNS = (
     "table", "dataset", "selection_backbone", "backbone", "method", "evaluation", "metric", "budget", "mean", "std",
     "n_seeds", "published", "published_std", "difference",
@@ -32,19 +30,17 @@ class Cell:
     panel: Panel
     line: Line
     budget: int
-    mean: float | None  # None where the evaluation cannot be run yet
+    mean: float
     std: float | None  # None for one seed; ddof = 1
     n_seeds: int
     published: PublishedCell | None
 
     @property
     def difference(self) -> float | None:
-        return None if self.mean is None or self.published is None else self.mean - self.published.value
+        return None if self.published is None else self.mean - self.published.value
 
     @property
     def ours(self) -> str:
-        if self.mean is None:
-            return NOT_YET
         return f"{self.mean:.1f}" + ("" if self.std is None else f" ± {self.std:.1f}")
 
     @property
@@ -62,8 +58,6 @@ def lay_out(table: Table, columns: list[tuple[int, int]], results: Results) -> l
     def cell_at(line: Line, position: int, budget: int) -> Cell:
         panel = table.panels[position]
         known = find_published(published, panel, line, budget)
-        if line.evaluation not in EVALUATIONS:
-            return Cell(panel, line, budget, None, None, 0, known)
         scores = 100 * np.array(results[position, line, budget])
         std = float(scores.std(ddof=1)) if len(scores) > 1 else None
         return Cell(panel, line, budget, float(scores.mean()), std, len(scores), known)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 import skal
 from benchmarks.tables.descriptions import Backbone, Dataset, Line, Panel, Table
-from benchmarks.tables.evaluations import EVALUATIONS, METRICS, Split, make_classifiers
+from benchmarks.tables.evaluations import METRICS, ON_IMAGES, Split, checkpoints, make_classifiers
 from benchmarks.tables.groups import Group, Settings
 from benchmarks.tables.strategies import make_strategies
 from skal.datasets import ImageCollection, load_dataset
@@ -24,6 +26,17 @@ __all__ = ["Results", "TableRun"]
 
 # (position of the panel, line, budget) → the score of each seed, fractions
 Results = dict[tuple[int, Line, int], list[float]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What one evaluation trains and tests on, and the name of the file that keeps its scores."""
+
+    name: str
+    X: Any
+    y: np.ndarray
+    X_test: Any
+    y_test: np.ndarray
 
 
 class TableRun:
@@ -55,8 +68,7 @@ class TableRun:
             budgets = self.budgets_of(panel)
             by_backbones = defaultdict(list)
             for line in self.table.lines():
-                if line.evaluation in EVALUATIONS and line.backbone is not None:
-                    by_backbones[line.selection_backbone, line.backbone].append(line)
+                by_backbones[line.selection_backbone, line.backbone].append(line)
             for backbones, lines in by_backbones.items():
                 if budgets:
                     yield Group(position, panel, budgets, *backbones, tuple(lines))
@@ -84,12 +96,12 @@ class TableRun:
         for group in groups:
             selections = self.select(group)
             results |= self._coverages(group, selections)
-            if self.classifiers_of(group):
-                results |= self._scores(group, self.score(group, selections))
+            for evaluation in self.classifiers_of(group):
+                results |= self._scores(group, evaluation, self.score(group, evaluation, selections))
         return results
 
     def classifiers_of(self, group: Group) -> dict:
-        return make_classifiers(group.evaluations, group.panel.dataset, self.settings.device)
+        return make_classifiers(group.evaluations, group.panel.dataset, group.backbone, self.settings)
 
     def select(self, group: Group) -> Selections:
         """Make the selections of a group that are not made yet; return those at its budgets."""
@@ -105,22 +117,39 @@ class TableRun:
         made = self._selected(group, pool, on_selection=say)
         return Selections({key: made[key] for key in made if key.budget in group.budgets}, pool.y)
 
-    def score(self, group: Group, selections: Selections) -> BudgetCurve:
-        """Score the selections of a group as far as they are not scored yet."""
-        splits = [self.embed(*split, group.backbone) for split in group.splits]
-        finished = self._scored(group, selections, splits, only_finished=True)
-        n_classifiers = len(finished.classifiers)
+    def score(self, group: Group, evaluation: str, selections: Selections) -> BudgetCurve:
+        """Score the selections of a group by one evaluation as far as they are not scored yet."""
+        data = self.data_for(group, evaluation)
+        finished = self._scored(group, evaluation, selections, data, only_finished=True)
         n_known, n_old = Counter(), Counter()
 
         def say(score: Score) -> None:
             place = score.sampler, score.budget
+            is_old = (*place, score.seed, score.classifier, "accuracy") in finished.values
             n_known[place] += 1
-            n_old[place] += (*place, score.seed, score.classifier, "accuracy") in finished.values
-            if n_known[place] == n_classifiers * len(self.seeds) > n_old[place]:
-                what = " and ".join(finished.classifiers)
-                self.on_step(f"{group.panel.dataset.title}: {what} of {score.sampler} at {score.budget}")
+            n_old[place] += is_old
+            if evaluation in ON_IMAGES and not is_old:  # the score is on disk: its network is not needed any more
+                shutil.rmtree(checkpoints(self.settings), ignore_errors=True)
+            if n_known[place] == len(self.seeds) > n_old[place]:
+                self.on_step(f"{group.panel.dataset.title}: {evaluation} of {score.sampler} at {score.budget}")
 
-        return self._scored(group, selections, splits, on_score=say)
+        return self._scored(group, evaluation, selections, data, on_score=say)
+
+    def data_for(self, group: Group, evaluation: str, *, only_finished: bool = False) -> Data | None:
+        """Return what an evaluation trains and tests on; None where that is not finished and may not be made."""
+        split_of = self.finished_split if only_finished else self.embed
+        if group.backbone is not None:
+            splits = [split_of(*split, group.backbone) for split in group.splits]
+            if None in splits:
+                return None
+            (pool, test), name = splits, f"{splits[0].name}/{splits[-1].name}"
+        if evaluation in ON_IMAGES:
+            pool, test = (self.load_images(*split) for split in group.splits)
+            own = f"{group.panel.dataset.name}-FixMatch" if group.backbone is None else f"{name}-images"
+            return Data(own, _paths_or_pixels(pool), pool.y, _paths_or_pixels(test), test.y)
+        if evaluation == "LIN":
+            return Data(f"{name}-both-views", pool.both_views, pool.y, test.both_views, test.y)
+        return Data(name, pool.pool, pool.y, test.pool, test.y)
 
     def embed(self, dataset: Dataset, split: str, backbone: Backbone) -> Split:
         """Return one split through one backbone, from disk as far as it is there."""
@@ -132,7 +161,8 @@ class TableRun:
             with warnings.catch_warnings():
                 if backbone.checkpoint is None:
                     warnings.filterwarnings("ignore", message="weights=None")
-                X = self._extractor(dataset, backbone).embed(images, path).embeddings
+                extractor = self._extractor(dataset, backbone).set_params(views=self.n_views(*place))
+                X = extractor.embed(images, path).embeddings
             self._splits[place] = _split(dataset, split, backbone, X, images.y)
         return self._splits[place]
 
@@ -151,20 +181,18 @@ class TableRun:
         """Count what is still to compute: "selections", and the cells of each classifier."""
         pool = self.finished_split(group.panel.dataset, "train", group.selection_backbone)
         n_cells = len(group.budgets) * len(self.seeds)
-        every_cell = {name: len(group.lines_of(name)) * n_cells for name in self.classifiers_of(group)}
+        left = {name: len(group.lines_of(name)) * n_cells for name in self.classifiers_of(group)}
         n_selections = len(group.steps) * len(self.seeds)
         if pool is None:
-            return {"selections": n_selections, **every_cell}
+            return {"selections": n_selections, **left}
         made = self._selected(group, pool, only_finished=True)
-        left = {"selections": n_selections - len(made), **every_cell}
-        splits = [self.finished_split(*split, group.backbone) for split in group.splits]
-        if None in splits or not every_cell:
-            return left
         wanted = Selections({key: made[key] for key in made if key.budget in group.budgets})
-        for key in self._scored(group, wanted, splits, only_finished=True).values:
-            if key.classifier is not None and key.metric == "accuracy":
-                left[key.classifier] -= 1
-        return left
+        for evaluation in left:
+            data = self.data_for(group, evaluation, only_finished=True)
+            if data is not None:
+                scored = self._scored(group, evaluation, wanted, data, only_finished=True)
+                left[evaluation] -= sum(key.metric == "accuracy" for key in scored.values)
+        return {"selections": n_selections - len(made), **left}
 
     def load_images(self, dataset: Dataset, split: str) -> ImageCollection:
         """Read which images there are, once; FileNotFoundError says what is missing and how to get it."""
@@ -181,8 +209,16 @@ class TableRun:
         self._images[dataset, split] = images
         return images
 
-    def embeddings_path(self, dataset: Dataset, split: str, backbone: Backbone) -> Path:
-        return self.settings.output / "embeddings" / f"{dataset.name}-{backbone.name}-{split}.npy"
+    def n_views(self, dataset: Dataset, split: str, backbone: Backbone) -> int:
+        """Both views where a linear layer is trained on them, or where another table has made them."""
+        return 2 if "LIN" in self.table.evaluations or self._path(dataset, split, backbone, 2).exists() else 1
+
+    def embeddings_path(self, *place: Any) -> Path:
+        return self._path(*place, self.n_views(*place))
+
+    def _path(self, dataset: Dataset, split: str, backbone: Backbone, n_views: int) -> Path:
+        name = f"{dataset.name}-{backbone.name}-{split}{'-both-views' if n_views == 2 else ''}.npy"
+        return self.settings.output / "embeddings" / name
 
     def _extractor(self, dataset: Dataset, backbone: Backbone) -> TorchFeatureExtractor:
         extractor = TorchFeatureExtractor(
@@ -202,7 +238,7 @@ class TableRun:
         """Refuse what would fail after hours of embedding: missing weights or images, budgets too large."""
         for group in groups:
             for backbone in (group.selection_backbone, group.backbone):
-                if backbone.checkpoint is not None and self.settings.weights is None:
+                if backbone is not None and backbone.checkpoint is not None and self.settings.weights is None:
                     raise ValueError(f"Table {self.table.number} needs --weights FILE: {backbone.checkpoint}.")
             n_pool, *_ = [len(self.load_images(*split)) for split in group.splits]
             if max(group.budgets) > n_pool:
@@ -222,13 +258,13 @@ class TableRun:
             found |= select(strategies, pool.pool, pool.y, **common, **more)
         return Selections(found)
 
-    def _scored(self, group: Group, selections: Selections, splits: list[Split], **more: Any) -> BudgetCurve:
-        pool, test = splits[0], splits[-1]
-        path = self.settings.output / "scores" / pool.name / f"{test.name}.jsonl"
+    def _scored(self, group: Group, evaluation: str, selections: Selections, data: Data, **more: Any) -> BudgetCurve:
+        path = self.settings.output / "scores" / f"{data.name}.jsonl"
         if not more.get("only_finished"):
             path.parent.mkdir(parents=True, exist_ok=True)
+        classifiers = {evaluation: self.classifiers_of(group)[evaluation]}
         return score(
-            selections, self.classifiers_of(group), pool.pool, pool.y, test.pool, test.y,
+            selections, classifiers, data.X, data.y, data.X_test, data.y_test,
             scoring=tuple(METRICS.values()), resume_from=path, **more,
         )  # fmt: skip
 
@@ -239,13 +275,11 @@ class TableRun:
             for budget in group.budgets
         }
 
-    def _scores(self, group: Group, curve: BudgetCurve) -> Results:
+    def _scores(self, group: Group, evaluation: str, curve: BudgetCurve) -> Results:
+        metric = METRICS[group.panel.metric]
         return {
-            (group.position, line, budget): curve.scores(
-                line.method, budget, line.evaluation, METRICS[group.panel.metric]
-            ).tolist()
-            for line in group.lines
-            if line.evaluation in curve.classifiers
+            (group.position, line, budget): curve.scores(line.method, budget, evaluation, metric).tolist()
+            for line in group.lines_of(evaluation)
             for budget in group.budgets
         }
 
@@ -257,6 +291,12 @@ def _is_random(place: tuple[Dataset, str, Backbone]) -> bool:
 
 
 def _split(dataset: Dataset, split: str, backbone: Backbone, X: np.ndarray, y: np.ndarray) -> Split:
-    pool = skal.Pool(X)
+    has_both_views = X.shape[1] == 2 * backbone.n_features
+    pool = skal.Pool(X[:, : backbone.n_features])
     found = hashlib.sha256(f"{pool.fingerprint()} {y.tolist()}".encode()).hexdigest()
-    return Split(f"{dataset.name}-{backbone.name}-{split}-{found[:12]}", pool, y)
+    name = f"{dataset.name}-{backbone.name}-{split}-{found[:12]}"
+    return Split(name, pool, y, skal.Pool(X) if has_both_views else None)
+
+
+def _paths_or_pixels(images: ImageCollection) -> Any:
+    return images.images if isinstance(images.images, np.ndarray) else [str(path) for path in images.images]

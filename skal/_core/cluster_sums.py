@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skal._core.anchors import anchored_scatter, pull
 from skal._core.products import total
 
 __all__ = ["ClusterSums"]
@@ -13,19 +14,33 @@ __all__ = ["ClusterSums"]
 class ClusterSums:
     """Sums and counts of rows by cluster, in an order of addition that never varies.
 
-    Sums are float64; unless `precise`, about k rows at a time are added in float32 first.
+    Sums are float64; unless `precise`, about k rows at a time are added in float32 first. `anchors`, of shape
+    (m, d), are those of the first m clusters (`skal._core.anchors`), whose centers and costs follow them.
     """
 
-    def __init__(self, n_clusters: int, n_features: int, device: torch.device, *, precise: bool = False) -> None:
+    def __init__(
+        self,
+        n_clusters: int,
+        n_features: int,
+        device: torch.device,
+        *,
+        precise: bool = False,
+        anchors: Tensor | None = None,
+    ) -> None:
+        self.anchors = anchors
         self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
         self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
         self._partial = self.sums if precise else torch.zeros_like(self.sums, dtype=torch.float32)
         self._n_partial = 0
 
+    @property
+    def n_anchored(self) -> int:
+        return 0 if self.anchors is None else len(self.anchors)
+
     def copy(self) -> ClusterSums:
         """A precise copy, to try moves on."""
         self.flush()
-        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True)
+        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True, anchors=self.anchors)
         copied.sums += self.sums
         copied.counts += self.counts
         return copied
@@ -56,9 +71,14 @@ class ClusterSums:
             self._partial.zero_()
 
     def means(self, where_empty: Tensor) -> Tensor:
-        """Mean of each cluster, float32 of shape (k, d); a row of `where_empty` for an empty one."""
+        """Center of each cluster, float32 of shape (k, d): its mean, drawn to its anchor if it has one.
+
+        A row of `where_empty`, or its anchor, for an empty one.
+        """
         means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
-        return torch.where((self.counts > 0)[:, None], means, where_empty)
+        if self.anchors is not None:
+            where_empty = torch.cat([self.anchors, where_empty[len(self.anchors) :]])
+        return pull(torch.where((self.counts > 0)[:, None], means, where_empty), self.anchors)
 
     def minus(self, part: ClusterSums) -> ClusterSums:
         """Sums and counts of the rows that are not in `part`."""
@@ -68,8 +88,12 @@ class ClusterSums:
         return rest
 
     def scatter(self) -> Tensor:
-        """``‖sum‖² / count`` of each cluster, float64 of shape (k,); 0 for an empty one."""
-        return self.sums.square().sum(dim=1) / self.counts.clamp(min=1)
+        """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
+        scatter = self.sums.square().sum(dim=1) / self.counts.clamp(min=1)
+        if self.anchors is not None:
+            m = len(self.anchors)
+            scatter[:m] = anchored_scatter(self.sums[:m], self.counts[:m], self.anchors)
+        return scatter
 
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""

@@ -10,7 +10,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["at_most_threads", "full_float32", "ordinary_torch", "resident_bytes", "resolve_device"]
+__all__ = [
+    "at_most_threads",
+    "full_float32",
+    "ordinary_torch",
+    "repeatable_convolutions",
+    "resident_bytes",
+    "resolve_device",
+]
 
 _CUDA_SHARE_FOR_THE_POOL = 0.6
 
@@ -96,6 +103,22 @@ def _write_precisions(precisions: list[str]) -> None:
 
 _full_float32 = _Shared(_read_precisions, _write_precisions, ["ieee"] * len(_FLOAT32_BACKENDS))
 _float32_by_default = _Shared(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
+
+
+def _read_cudnn() -> tuple[bool, bool]:
+    return torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+
+
+def _write_cudnn(flags: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
+
+
+_repeatable_convolutions = _Shared(_read_cudnn, _write_cudnn, (True, False))
+
+
+def repeatable_convolutions() -> AbstractContextManager[None]:
+    """Let cuDNN take only algorithms that give the same digits again, and not try which is fastest."""
+    return _repeatable_convolutions
 
 
 def full_float32() -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skal._core.anchors import half_costs, pull
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
@@ -49,9 +50,12 @@ class KMeansResult:
     n_iter: int
 
 
-def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> LloydPass:
-    """Assign every row of a block to its nearest center and sum the rows by cluster. 2·m·k·d operations."""
-    half_norms = half_sq_norms(centers)
+def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor, Tensor]) -> LloydPass:
+    """Assign every row of a block to its cheapest center and sum the rows by cluster. 2·m·k·d operations.
+
+    `weighed` are the centers and their `half_costs`; without anchors the cheapest center is the nearest.
+    """
+    centers, half_norms = weighed
     cluster_sums = ClusterSums(len(centers), block.n_features, block.device)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
     inertia = 0.0
@@ -121,30 +125,34 @@ def lloyd(
     *,
     max_iter: int,
     max_sq_shift: float,
+    anchors: Tensor | None = None,
     on_iteration: Callable[[int, float], object] = lambda iteration, inertia: None,
 ) -> KMeansResult:
     """Run Lloyd's iterations from `centers` of shape (k, d) until the labels or the centers stand still.
 
-    An empty cluster moves to the row that lies farthest from its center. ``max_iter + 1`` passes of
-    2·n·k·d operations at the most.
+    An empty cluster without an anchor moves to the row that lies farthest from its center. ``max_iter + 1`` passes
+    of 2·n·k·d operations at the most. The partition is that into nearest centers, anchored or not.
 
     Parameters
     ----------
     max_sq_shift : float
         Stop when the summed squared movement of the centers is at most this.
+    anchors : Tensor of shape (m, d), default=None
+        The anchors of the first m clusters, see `skal._core.anchors`.
     on_iteration : callable of (iteration, inertia before the update)
     """
     labels = torch.full((pool.n_rows,), -1, dtype=torch.int64, device=pool.device)
     n_iter = 0
     for n_iter in range(1, max_iter + 1):
-        found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, centers)
+        weighed = centers, half_costs(centers, anchors)
+        found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, weighed)
         on_iteration(n_iter, found.inertia)
         if torch.equal(found.labels, labels):
             break
         labels = found.labels
-        sums, counts = _refill_empty(pool, centers, found)
+        sums, counts = _refill_empty(pool, centers, found, 0 if anchors is None else len(anchors))
         moved = (sums / counts.clamp(min=1)[:, None]).to(centers.dtype)
-        moved = torch.where((counts > 0)[:, None], moved, centers)
+        moved = pull(torch.where((counts > 0)[:, None], moved, centers), anchors)
         sq_shift = total((moved - centers).square())
         centers = moved
         if sq_shift <= max_sq_shift:
@@ -152,10 +160,10 @@ def lloyd(
     return KMeansResult(centers, partition(pool, centers), n_iter)
 
 
-def _refill_empty(pool: Blocks, centers: Tensor, found: LloydPass) -> tuple[Tensor, Tensor]:
-    """Give each empty cluster the row farthest from its center; return the sums and counts after that."""
+def _refill_empty(pool: Blocks, centers: Tensor, found: LloydPass, n_anchored: int) -> tuple[Tensor, Tensor]:
+    """Give each empty cluster the row farthest from its center, anchored ones nothing; return new sums and counts."""
     labels, sq_dist, sums, counts, _ = found
-    empty = (counts == 0).nonzero().flatten()
+    empty = n_anchored + (counts[n_anchored:] == 0).nonzero().flatten()
     if len(empty) == 0:
         return sums, counts
     farthest = torch.argsort(sq_dist, descending=True, stable=True)[: len(empty)]

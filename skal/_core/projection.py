@@ -55,9 +55,21 @@ def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
 def _by_eigh(centered: Tensor, n_components: int) -> Tensor:
     covariance = product(centered.T, centered) / len(centered)
     with at_most_threads(1):  # as in the other decompositions: more round differently
-        _, directions = torch.linalg.eigh(covariance)
+        directions = _eigenvectors(covariance)
     leading: Tensor = directions[:, -n_components:]
     return leading
+
+
+def _eigenvectors(covariance: Tensor) -> Tensor:
+    """In float64 where float32 fails or gives NaN, as it may where many directions hold the same variance."""
+    try:
+        directions: Tensor = torch.linalg.eigh(covariance)[1]
+        if bool(torch.isfinite(directions).all()):
+            return directions
+    except torch.linalg.LinAlgError:
+        pass
+    in_float64: Tensor = torch.linalg.eigh(covariance.double())[1]
+    return in_float64.to(covariance.dtype)
 
 
 def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:

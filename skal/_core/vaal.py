@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, fold, pad, unfold
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from skal._core.blocks import Block, Blocks, power_of_two_below
+from skal._core.training import TrainingLoop
+from skal._core.vaal_layers import convolutions, linear_layers
 
 __all__ = ["VAALModel", "VAALSchedule", "image_tile_rows", "labeled_logits", "train_vaal"]
 
 _HIDDEN, _DISCRIMINATOR_HIDDEN = (256, 256), (512, 512)
-_CHANNELS = (32, 64, 128, 256)  # a quarter of the original's, so that a CPU can train them
-_KERNEL, _STRIDE, _PADDING = 4, 2, 1  # each layer halves (or doubles) height and width exactly
 _TILE_PIXELS = 2**20  # the first layer's activations of a tile are then at most 128 MiB
 _LOG_VARIANCES = (-10.0, 10.0)  # so that an odd batch cannot overflow the exponential
 
@@ -89,45 +88,74 @@ def train_vaal(
     Time one pass of the pool and ``n_steps · batch_size`` times a few passes through the layers; memory of
     a batch and the layers.
     """
-    device, d = pool.device, pool.n_features
-    center, factor = _scaling(pool, is_image=image_shape is not None)
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    if image_shape is None:
-        encoder = _layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
-        decoder = _layers([schedule.n_latent, *_HIDDEN, d], generator, device)
-    else:
-        encoder, decoder = _convolutions(image_shape, schedule.n_latent, generator, device)
-    discriminator = _layers([schedule.n_latent, *_DISCRIMINATOR_HIDDEN, 1], generator, device)
-    model = VAALModel(encoder, discriminator, center, factor)
-    fool = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=schedule.lr)
-    tell = torch.optim.Adam(discriminator.parameters(), lr=schedule.lr)
-    n_batch = min(schedule.batch_size, pool.n_rows)
-    is_labeled = torch.zeros(2 * n_batch, device=device)
-    is_labeled[:n_batch] = 1.0
-    for step in range(1, schedule.n_steps + 1):
-        batch_idx = np.concatenate([rng.choice(labeled_idx, n_batch), rng.choice(unlabeled_idx, n_batch)])
-        rows = model.scaled(pool.take(batch_idx))
+    loop = VAALTraining(pool, (labeled_idx, unlabeled_idx), schedule, rng, image_shape)
+    loop.run(on_step=lambda losses: on_step(loop.n_done, float(losses["discriminator"])))
+    return loop.model
 
-        mean, log_variance = _encode(encoder, rows)
-        noise = torch.randn(mean.shape, generator=generator, device=device)
-        rebuilt = decoder(mean + noise * torch.exp(0.5 * log_variance))
-        reconstruction = 0.5 * (rows - rebuilt).square().sum(dim=1).mean()
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
-        logits = discriminator(mean).squeeze(1)
-        deceit = binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-        loss = reconstruction + schedule.beta * divergence + schedule.adversary_weight * deceit
-        fool.zero_grad()
+
+class VAALTraining(TrainingLoop):
+    """The loop of `train_vaal`: each step trains the autoencoder, then the discriminator, on the same two batches."""
+
+    def __init__(
+        self,
+        pool: Blocks,
+        idx_of_both: tuple[np.ndarray, np.ndarray],
+        schedule: VAALSchedule,
+        rng: np.random.Generator,
+        image_shape: tuple[int, ...] | None,
+    ) -> None:
+        super().__init__(schedule.n_steps, steps_an_epoch=schedule.n_steps)
+        self._pool, self._idx_of_both, self._schedule, self._rng = pool, idx_of_both, schedule, rng
+        device, d = pool.device, pool.n_features
+        center, factor = _scaling(pool, is_image=image_shape is not None)
+        self._generator = generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+        if image_shape is None:
+            encoder = linear_layers([d, *_HIDDEN, 2 * schedule.n_latent], generator, device)
+            self._decoder = linear_layers([schedule.n_latent, *_HIDDEN, d], generator, device)
+        else:
+            encoder, self._decoder = convolutions(image_shape, schedule.n_latent, generator, device)
+        discriminator = linear_layers([schedule.n_latent, *_DISCRIMINATOR_HIDDEN, 1], generator, device)
+        self.model = VAALModel(encoder, discriminator, center, factor)
+        self._fool = torch.optim.Adam([*encoder.parameters(), *self._decoder.parameters()], lr=schedule.lr)
+        self._tell = torch.optim.Adam(discriminator.parameters(), lr=schedule.lr)
+        self._n_batch = min(schedule.batch_size, pool.n_rows)
+        self._is_labeled = torch.zeros(2 * self._n_batch, device=device)
+        self._is_labeled[: self._n_batch] = 1.0
+
+    def batches(self, first: int) -> Iterator[Tensor]:
+        """As many labelled rows as unlabelled ones, (2 · batch_size, d), drawn anew for each step."""
+        while True:
+            drawn = [self._rng.choice(idx, self._n_batch) for idx in self._idx_of_both]
+            yield self.model.scaled(self._pool.take(np.concatenate(drawn)))
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
+        loss = self.autoencoder_loss(batch)
+        self._fool.zero_grad()
         torch.autograd.backward(loss)
-        fool.step()
-
-        with torch.no_grad():
-            mean, _ = _encode(encoder, rows)
-        told_apart = binary_cross_entropy_with_logits(discriminator(mean).squeeze(1), is_labeled)
-        tell.zero_grad()
+        self._fool.step()
+        told_apart = self.discriminator_loss(batch)
+        self._tell.zero_grad()
         torch.autograd.backward(told_apart)
-        tell.step()
-        on_step(step, float(told_apart.detach()))
-    return model
+        self._tell.step()
+        return {"autoencoder": loss.detach(), "discriminator": told_apart.detach()}
+
+    def autoencoder_loss(self, batch: Tensor) -> Tensor:
+        """What rebuilds the rows, keeps the latents near the prior, and lets all of them pass for labelled."""
+        mean, log_variance = _encode(self.model.encoder, batch)
+        noise = torch.randn(mean.shape, generator=self._generator, device=batch.device)
+        rebuilt = self._decoder(mean + noise * torch.exp(0.5 * log_variance))
+        reconstruction = 0.5 * (batch - rebuilt).square().sum(dim=1).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(dim=1).mean()
+        logits = self.model.discriminator(mean).squeeze(1)
+        deceit = binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+        loss: Tensor = reconstruction + self._schedule.beta * divergence + self._schedule.adversary_weight * deceit
+        return loss
+
+    def discriminator_loss(self, batch: Tensor) -> Tensor:
+        """What tells the labelled half of the batch from the other."""
+        with torch.no_grad():
+            mean, _ = _encode(self.model.encoder, batch)
+        return binary_cross_entropy_with_logits(self.model.discriminator(mean).squeeze(1), self._is_labeled)
 
 
 def labeled_logits(pool: Blocks, model: VAALModel) -> np.ndarray:
@@ -178,104 +206,3 @@ def value_range(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tupl
 def wider_range(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     """Lowest and highest value of two blocks."""
     return min(first[0], second[0]), max(first[1], second[1])
-
-
-def _layers(sizes: Sequence[int], generator: torch.Generator, device: torch.device) -> nn.Sequential:
-    """Linear layers with ReLU between, torch's own initial distribution but drawn from `generator`."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
-        linear: nn.Module = nn.utils.skip_init(nn.Linear, n_in, n_out, device=device)
-        with torch.no_grad():
-            for parameter in linear.parameters():
-                parameter.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-def _convolutions(
-    image_shape: tuple[int, ...], n_latent: int, generator: torch.Generator, device: torch.device
-) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder and decoder of flattened images: as many halvings as leave at most 2 × 2, but four at most."""
-    height, width = image_shape[:2]
-    n_channels = image_shape[2] if len(image_shape) == 3 else 1
-    n_layers = min(len(_CHANNELS), max(1, (max(height, width) - 1).bit_length() - 1))
-    channels = [n_channels, *_CHANNELS[:n_layers]]
-    top = (channels[-1], -(-height // 2**n_layers), -(-width // 2**n_layers))
-    n_top = top[0] * top[1] * top[2]
-    planes = (n_channels, height, width)
-
-    down: list[nn.Module] = [_ToPlanes(planes, (top[1] * 2**n_layers, top[2] * 2**n_layers))]
-    for n_in, n_out in pairwise(channels):
-        down += [_StridedConvolution(n_in, n_out, generator, device), nn.ReLU()]
-    down += [nn.Flatten(), *_layers([n_top, 2 * n_latent], generator, device)]
-
-    up: list[nn.Module] = [*_layers([n_latent, n_top], generator, device), nn.Unflatten(1, top)]
-    for n_in, n_out in pairwise(channels[::-1]):
-        up += [nn.ReLU(), _TransposedConvolution(n_in, n_out, generator, device)]
-    up.append(_ToRows(planes))
-    return nn.Sequential(*down), nn.Sequential(*up)
-
-
-class _ToPlanes(nn.Module):
-    """Rows (m, h·w·c) to planes (m, c, H, W), H ≥ h and W ≥ w, the rest filled with the middle of the scale."""
-
-    def __init__(self, planes: tuple[int, int, int], padded: tuple[int, int]) -> None:
-        super().__init__()
-        self.planes, self.padded = planes, padded
-
-    def forward(self, rows: Tensor) -> Tensor:
-        n_channels, height, width = self.planes
-        planes = rows.reshape(len(rows), height, width, n_channels).permute(0, 3, 1, 2)
-        return pad(planes, (0, self.padded[1] - width, 0, self.padded[0] - height))
-
-
-class _ToRows(nn.Module):
-    """The way back: planes (m, c, H, W) to rows (m, h·w·c), what was filled in cut off."""
-
-    def __init__(self, planes: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.planes = planes
-
-    def forward(self, planes: Tensor) -> Tensor:
-        _, height, width = self.planes
-        return planes[:, :, :height, :width].permute(0, 2, 3, 1).flatten(start_dim=1)
-
-
-class _StridedConvolution(nn.Module):
-    """Convolve planes (m, n_in, H, W) to (m, n_out, H/2, W/2) as one matrix product of their patches.
-
-    A matrix product keeps full float32 and gives the same digits again; cuDNN's own convolutions promise
-    neither unless the whole process is told to.
-    """
-
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator, device: torch.device) -> None:
-        super().__init__()
-        self.weight = _he_weight((n_out, n_in * _KERNEL**2), n_in * _KERNEL**2, generator, device)
-        self.bias = nn.Parameter(torch.zeros(n_out, 1, device=device))
-
-    def forward(self, planes: Tensor) -> Tensor:
-        patches = unfold(planes, _KERNEL, padding=_PADDING, stride=_STRIDE)
-        mixed = self.weight @ patches + self.bias
-        halved: Tensor = mixed.unflatten(2, (planes.shape[2] // _STRIDE, planes.shape[3] // _STRIDE))
-        return halved
-
-
-class _TransposedConvolution(nn.Module):
-    """The transpose of `_StridedConvolution`: planes (m, n_in, H, W) to (m, n_out, 2·H, 2·W)."""
-
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator, device: torch.device) -> None:
-        super().__init__()
-        # each value that comes out is a sum over a quarter of the kernel: the other taps belong to its neighbours
-        self.weight = _he_weight((n_out * _KERNEL**2, n_in), n_in * (_KERNEL // _STRIDE) ** 2, generator, device)
-        self.bias = nn.Parameter(torch.zeros(n_out, 1, 1, device=device))
-
-    def forward(self, planes: Tensor) -> Tensor:
-        size = (planes.shape[2] * _STRIDE, planes.shape[3] * _STRIDE)
-        patches = self.weight @ planes.flatten(start_dim=2)
-        return fold(patches, size, _KERNEL, padding=_PADDING, stride=_STRIDE) + self.bias
-
-
-def _he_weight(shape: tuple[int, int], n_summed: int, generator: torch.Generator, device: torch.device) -> nn.Parameter:
-    """He's distribution (uniform; the original's is normal): without batch norm the signal's scale rests on it."""
-    bound = (6.0 / n_summed) ** 0.5
-    return nn.Parameter(torch.empty(shape, device=device).uniform_(-bound, bound, generator=generator))

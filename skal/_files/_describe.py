@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import copyreg
 import functools
+import random
 import re
 from collections.abc import Iterable, Mapping
 from types import (
@@ -40,6 +41,11 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, range, slice, type(
 _BUILTIN = (np.ufunc, BuiltinFunctionType, MethodWrapperType, torch.dtype, torch.device, np.dtype)
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _LOCKS = (_thread.LockType, _thread.RLock)  # they decide nothing
+_SHARED_GENERATORS = {  # whoever draws from them changes their state, so it says nothing of what is computed
+    "Python's": random.random.__self__,  # type: ignore[attr-defined]
+    "NumPy's": np.random.get_state.__self__,  # type: ignore[attr-defined]
+    "PyTorch's": torch.default_generator,
+}
 _ACCESSORS = (staticmethod, classmethod, property, functools.cached_property)
 
 
@@ -56,6 +62,7 @@ def describe(value: Any, *, version: str = "") -> str:
       not), defaults, attributes, the variables it closes over, and the globals it reads: helper functions, classes,
       values, and what it takes from other modules.
     - Classes: the functions and values in their body, those of their bases included.
+    - The generators that Python, NumPy and PyTorch share with everybody: by name, not by state.
 
     What comes with Python, skal or another installed package counts by its name alone, not by its code or version.
     Not compared either: what a function imports inside its body, what it reaches by a computed name (``getattr``),
@@ -137,6 +144,9 @@ class Describer:
             return self._builtin(value)
         if isinstance(value, _LOCKS):
             return name_of(type(value))
+        for owner, generator in _SHARED_GENERATORS.items():
+            if value is generator:
+                return f"{owner} shared generator"
         if isinstance(value, _SLOTS):
             return f"{type(value).__name__} {value.__name__}"
         if isinstance(value, _ACCESSORS):

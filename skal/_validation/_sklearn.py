@@ -10,7 +10,13 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
-from sklearn.utils._param_validation import HasMethods, RealNotInt, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Options,
+    RealNotInt,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -41,6 +47,7 @@ __all__ = [
     "HasMethods",
     "Integral",
     "Interval",
+    "Options",
     "Real",
     "RealNotInt",
     "StrOptions",

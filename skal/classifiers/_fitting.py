@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from skal._validation import has_fit_parameter, rows_of
 
-__all__ = ["fit_each_on_labeled_rows", "fit_on_labeled_rows", "trains_stacked"]
+__all__ = ["fit_each_on_labeled_rows", "fit_on_labeled_rows", "paired", "trains_stacked"]
 
 
 def fit_on_labeled_rows(classifier: Any, X: Any, labels: Any, labeled_idx: np.ndarray) -> Any:
@@ -42,3 +43,13 @@ def fit_each_on_labeled_rows(classifiers: Sequence[Any], X: Any, y: Any, labeled
         return
     for classifier, labeled_idx in zip(classifiers, labeled_sets, strict=True):
         fit_on_labeled_rows(classifier, X, rows_of(y, labeled_idx), labeled_idx)
+
+
+def paired(probes: Sequence[Any], labeled_sets: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Pair what `fit_many` is given: as many labelled sets as probes, none of which occurs twice."""
+    if len({id(probe) for probe in probes}) < len(probes):
+        raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
+    for probe, labeled_set in zip_longest(probes, labeled_sets):
+        if probe is None or labeled_set is None:
+            raise ValueError(f"{len(probes)} probes need as many labeled_sets (X, y); found another number of them.")
+        yield probe, labeled_set

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
 
-from skal._validation import check_class_labels, check_target_length, warn_of_minus_one
+from skal._validation import check_class_labels, check_sample_weights, check_target_length, warn_of_minus_one
 
-__all__ = ["check_classes", "encode_labels"]
+__all__ = ["check_classes", "encode_labels", "weights_of_rows"]
 
 
 def check_classes(classes):
@@ -50,3 +51,14 @@ def encode_labels(estimator, X, y, classes):
             "add it, or leave classes=None."
         )
     return known, np.searchsorted(known, labels)
+
+
+def weights_of_rows(estimator, X, targets, sample_weight):
+    """Weigh the rows as `sample_weight` and the estimator's ``class_weight`` say, float64 of shape (n,)."""
+    weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
+    if estimator.class_weight is None:
+        return weights
+    is_used = weights > 0
+    of_class = np.ones_like(weights)
+    of_class[is_used] = compute_sample_weight(estimator.class_weight, estimator.classes_[targets[is_used]])
+    return check_sample_weights(weights * of_class, X)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
-
 import numpy as np
 import torch
-from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
-from skal._core.linear import linear_logits
 from skal._core.softmax import AdamSchedule, SoftmaxProblem
 from skal._validation import (
     DEVICE,
@@ -23,18 +17,19 @@ from skal._validation import (
     Real,
     StrOptions,
     check_pool,
-    check_sample_weights,
     fit_context,
     local_generator,
 )
-from skal.classifiers._labels import encode_labels
+from skal.classifiers._fitting import paired
+from skal.classifiers._labels import encode_labels, weights_of_rows
+from skal.classifiers._linear_prediction import LinearPredictionMixin
 from skal.classifiers._probe_training import PreparedFit, check_milestones, finish_fits
 from skal.classifiers._scaling import PoolStatistics, Scaler, check_scale, warn_of_untrainable
 
 __all__ = ["LinearProbe"]
 
 
-class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LinearProbe(LinearPredictionMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Softmax regression on embeddings, trained by mini-batch Adam as in the paper.
 
     The layer starts at zero: the problem is convex, so a random start would only add noise that a
@@ -242,73 +237,9 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         >>> [bool(probe.score(X[1200:], y[1200:]) > 0.7) for probe in probes]
         [True, True, True]
         """
-        probes = list(probes)
-        if len({id(probe) for probe in probes}) < len(probes):
-            raise ValueError("A probe occurs twice in probes; clone it, as each fit replaces the one before.")
-        pool = PoolStatistics(X_pool)
-        finish_fits(probe._prepare_fit(X, y, None, pool) for probe, (X, y) in _equally_many(probes, labeled_sets))
+        probes, pool = list(probes), PoolStatistics(X_pool)
+        finish_fits(probe._prepare_fit(X, y, None, pool) for probe, (X, y) in paired(probes, labeled_sets))
         return probes
-
-    @ordinary_torch()
-    def decision_function(self, X):
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, n_classes)
-            One column, the logit of ``classes_[1]``, where there are two classes at most.
-        """
-        logits = np.concatenate(list(self._logits(X)))
-        return logits[:, 0] if len(self.classes_) <= 2 else logits
-
-    @ordinary_torch()
-    def predict_proba(self, X):
-        """Return class probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-        """
-        return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
-
-    @ordinary_torch()
-    def predict_log_proba(self, X):
-        """Return the logarithms of class probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Minus infinity for a class that no labelled row shows.
-        """
-        return np.concatenate([self._log_probabilities(tile_logits) for tile_logits in self._logits(X)])
-
-    @ordinary_torch()
-    def predict(self, X):
-        """Return the most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Read in tiles; memory does not grow with n × n_classes.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        winners = [self._probabilities(tile_logits).argmax(axis=1) for tile_logits in self._logits(X)]
-        return self.classes_[np.concatenate(winners)]
 
     def _pool(self, X, dtype):
         return Blocks(X, self.device_, normalize=self.scaling == "l2", dtype=dtype)
@@ -319,7 +250,7 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = check_pool(self, X, reset=True)
         self.classes_, targets = encode_labels(self, X, y, self.classes)
         self.device_ = resolve_device(self.device)
-        weights = self._row_weights(X, targets, sample_weight)
+        weights = weights_of_rows(self, X, targets, sample_weight)
         is_used = weights > 0
         tiles = [tile.rows for tile in self._pool(X, _dtype_of(X)).tiles()]
         rows = torch.cat(tiles)[torch.from_numpy(is_used).to(self.device_)]
@@ -334,15 +265,6 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             local_generator(self.random_state),
         )
         return PreparedFit(self, problem, seen, scaler)
-
-    def _row_weights(self, X, targets, sample_weight):
-        weights = np.ones(X.shape[0]) if sample_weight is None else check_sample_weights(sample_weight, X)
-        if self.class_weight is None:
-            return weights
-        is_used = weights > 0
-        of_class = np.ones_like(weights)
-        of_class[is_used] = compute_sample_weight(self.class_weight, self.classes_[targets[is_used]])
-        return check_sample_weights(weights * of_class, X)
 
     def _fit_scaler(self, rows, row_weights, pool):
         if self.scaling is None:
@@ -363,42 +285,6 @@ class LinearProbe(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.batch_size,
             self.weight_decay,
         )
-
-    def _keep_layer(self, weight, bias, scaler):
-        coef, intercept = scaler.fold_into(weight, bias)
-        if len(self.classes_) == 2:  # one column of log odds, as scikit-learn's linear models keep it
-            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-        self.coef_, self.intercept_ = coef, intercept
-
-    def _logits(self, X):
-        check_is_fitted(self)
-        X = check_pool(self, X, reset=False)
-        device = resolve_device(self.device)
-        coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
-        pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
-        for tile in pool.tiles():
-            yield linear_logits(tile.rows, coef, intercept).cpu().numpy()
-
-    def _probabilities(self, logits):
-        if len(self.classes_) == 1:
-            return np.ones_like(logits)
-        if len(self.classes_) == 2:
-            return np.hstack([expit(-logits), expit(logits)])
-        return softmax(logits, axis=1)
-
-    def _log_probabilities(self, logits):
-        if len(self.classes_) == 1:
-            return np.zeros_like(logits)
-        if len(self.classes_) == 2:
-            return np.hstack([log_expit(-logits), log_expit(logits)])
-        return log_softmax(logits, axis=1)
-
-
-def _equally_many(probes, labeled_sets):
-    for probe, labeled_set in zip_longest(probes, labeled_sets):
-        if probe is None or labeled_set is None:
-            raise ValueError(f"{len(probes)} probes need as many labeled_sets (X, y); found another number of them.")
-        yield probe, labeled_set
 
 
 def _dtype_of(X):

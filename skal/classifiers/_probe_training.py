@@ -90,13 +90,13 @@ class PreparedFit:
         weight, bias = self._blank_layer()
         weight[:, self.seen], bias[self.seen] = layer.weight, layer.bias
         self.probe.loss_curve_ = layer.loss_curve
-        self.probe._keep_layer(weight, bias, self.scaler)
+        self.probe._keep_layer(*self.scaler.fold_into(weight, bias))
 
     def keep_only_class(self):
         weight, bias = self._blank_layer()
         bias[self.seen] = 0.0
         self.probe.loss_curve_ = []
-        self.probe._keep_layer(weight, bias, self.scaler)
+        self.probe._keep_layer(*self.scaler.fold_into(weight, bias))
 
     def _blank_layer(self):
         rows, n_classes = self.problem.X, len(self.probe.classes_)

@@ -30,12 +30,13 @@ class PoolStatistics:
     """The pool whose statistics standardise the rows, read once for each device and dtype."""
 
     X: object
+    normalize: bool = False  # its rows, and those that are compared with it, are unit rows
     scalers: dict = field(default_factory=dict)
     has_warned: bool = False
 
     def scaler(self, checked_X, rows):
         """The scaler of the pool, which must be that of the labelled `rows`; warn once where it is not."""
-        pool = Blocks(checked_X, rows.device, dtype=rows.dtype)
+        pool = Blocks(checked_X, rows.device, normalize=self.normalize, dtype=rows.dtype)
         key = rows.device, rows.dtype
         if key not in self.scalers:
             self.scalers[key] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, rows.dtype)

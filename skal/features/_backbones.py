@@ -17,8 +17,20 @@ from skal._install import hint_for_extra
 from skal.features._checkpoints import load_backbone_weights
 from skal.features._preparation import CIFAR10, CIFAR100, IMAGENET, Preparation
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, n_features_of, resnet
+from skal.features._wide_resnet import WIDE_RESNETS, n_features_of_wide, wide_resnet_named
 
-__all__ = ["ExpectedInput", "expected_input", "freeze", "known_n_features", "load", "preparation_for", "refuse_unknown"]
+__all__ = [
+    "NAMED",
+    "ExpectedInput",
+    "expected_input",
+    "freeze",
+    "known_n_features",
+    "load",
+    "preparation_for",
+    "refuse_unknown",
+]
+
+NAMED = (*RESNETS, *WIDE_RESNETS)  # beside timm's
 
 _TIMM = "timm:"
 _NATIVE_VALUES = {"cifar10": CIFAR10, "cifar100": CIFAR100, None: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
@@ -39,11 +51,11 @@ class ExpectedInput:
 
 def refuse_unknown(backbone: str | nn.Module) -> None:
     """Raise for a name that is neither one of ours nor one of timm's."""
-    if isinstance(backbone, nn.Module) or backbone in RESNETS:
+    if isinstance(backbone, nn.Module) or backbone in NAMED:
         return
     if not backbone.startswith(_TIMM):
         raise ValueError(
-            f"backbone={backbone!r} is not known; use one of {', '.join(RESNETS)}, 'timm:<name>' where timm is "
+            f"backbone={backbone!r} is not known; use one of {', '.join(NAMED)}, 'timm:<name>' where timm is "
             "installed, or a torch.nn.Module that gives (n, d)."
         )
     if not _timm().is_model(backbone.removeprefix(_TIMM)):
@@ -79,7 +91,7 @@ def load(
         with torch.random.fork_rng(devices=[]):
             if seed is not None:
                 torch.default_generator.manual_seed(seed)  # torch.manual_seed would set CUDA's for good
-            model = resnet(backbone) if backbone in RESNETS else _timm_model(backbone, image_size)
+            model = _named(backbone) if backbone in NAMED else _timm_model(backbone, image_size)
     if weights is not None:
         load_backbone_weights(model.cpu(), Path(weights))
     return model
@@ -98,8 +110,8 @@ def known_n_features(backbone: str | nn.Module) -> int | None:
     """The length of the embeddings of a named backbone; None for a module, which has to be tried."""
     if isinstance(backbone, nn.Module):
         return None
-    if backbone in RESNETS:
-        return n_features_of(backbone)
+    if backbone in NAMED:
+        return n_features_of(backbone) if backbone in RESNETS else n_features_of_wide(backbone)
     with ordinary_torch(), torch.inference_mode():
         model, size = _timm_model(backbone, None).eval(), expected_input(backbone).size
         return int(model(torch.zeros(1, 3, size, size)).shape[1])
@@ -149,6 +161,10 @@ def preparation_for(
         crop = expected.size
     resize = crop if crop is None or not are_files else round(crop / expected.crop_share)
     return Preparation(resize, crop, expected.mean, expected.std, expected.bicubic, on_device=not are_files)
+
+
+def _named(backbone: str) -> nn.Module:
+    return resnet(backbone) if backbone in RESNETS else wide_resnet_named(backbone)
 
 
 def _timm() -> Any:

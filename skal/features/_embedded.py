@@ -18,7 +18,7 @@ class Embedded:
     Parameters
     ----------
     embeddings : ndarray of shape (n, d), float32 or float16
-        One row an image; a read-only memmap where they lie in a file.
+        One row an image, with two views (n, 2·d); a read-only memmap where they lie in a file.
     valid_indices : ndarray of shape (n,), int64
         Where the image of each row stands among those that were passed, so that ``y[valid_indices]`` are the labels
         of the rows. Images that could not be read are missing.

@@ -10,11 +10,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from skal._core.device import resolve_device
-from skal._validation import DEVICE, Integral, Interval, StrOptions, fit_context
-from skal.features._backbones import known_n_features, refuse_unknown
+from skal._validation import DEVICE, Integral, Interval, Options, StrOptions, fit_context
+from skal.features._backbones import NAMED, known_n_features, refuse_unknown
 from skal.features._job import EmbeddingJob
 from skal.features._random_weights import draw_seed
-from skal.features._resnet import RESNETS
 from skal.features._sources import open_images
 
 __all__ = ["TorchFeatureExtractor"]
@@ -31,8 +30,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     backbone : str or torch.nn.Module, default="resnet18"
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
-        ``"timm:<name>"`` is a model of timm, where it is installed (the extra ``timm``). A module must give
-        (n, d), the features and not the scores of classes; a copy of it is used, in eval mode.
+        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"timm:<name>"`` is a model
+        of timm, where it is installed (the extra ``timm``). A module must give (n, d), the features and not the
+        scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
         and whatever else it holds are left out. None leaves a module its weights, and gives a named backbone random
@@ -46,8 +46,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         with timm's own sizes and means for timm's models. "cifar10" and "cifar100" have their means, None has values
         from 0 to 1; both keep the size unless `image_size` is given. A callable turns a PIL image into a tensor
         (c, h, w).
-    batch_size : int, default=128
-        Images a step.
+    batch_size : int, default=None
+        Images a step. None means 128 on CUDA, and on a CPU as many as have a million pixels, 8 to 128 (20 of
+        224 × 224), or 32 where their size is not known before they are read.
     num_workers : int, default=None
         Processes that read files. None means as many as torch has threads, eight at the most; where processes cannot
         be forked, or there are less than two batches, 0. Arrays need none. A Dataset has none unless they are asked
@@ -61,6 +62,10 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         The type of the embeddings that are returned or stored.
     normalize : bool, default=True
         L2-normalise each embedding, as the paper does. Zero stays zero.
+    views : {1, 2}, default=1
+        2 embeds each image and its mirror image, which the paper's probes are trained on. A row is then twice as long:
+        ``X[:, :d]`` are the images, ``X[:, d:]`` the mirrored ones, each L2-normalised by itself. Samplers take the
+        former, `skal.classifiers.MultiViewClassifier` trains on both.
     on_error : {"raise", "skip"}, default="raise"
         What to do about an image that cannot be read: raise, naming it, or leave it out and warn at the end.
     random_state : int, RandomState instance or None, default=None
@@ -74,7 +79,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     device_ : torch.device
         Where `fit` found that it computes.
     n_features_out_ : int
-        d, the length of an embedding. Of a module known only if `fit` was given images.
+        d, the length of an embedding, or 2·d with two views. Of a module known only if `fit` was given images.
     seed_ : int or None
         Of the random weights; None where there are none.
 
@@ -130,12 +135,13 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         "weights": [str, os.PathLike, None],
         "image_size": [Interval(Integral, 1, None, closed="left"), None],
         "image_transform": [StrOptions({"auto", "imagenet", "cifar10", "cifar100"}), callable, None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "num_workers": [Interval(Integral, 0, None, closed="left"), None],
         "device": DEVICE,
         "autocast": [StrOptions({"auto", "float16", "bfloat16"}), None],
         "dtype": [StrOptions({"float32", "float16"})],
         "normalize": ["boolean"],
+        "views": [Options(Integral, {1, 2})],
         "on_error": [StrOptions({"raise", "skip"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -148,12 +154,13 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         *,
         image_size=None,
         image_transform="auto",
-        batch_size=128,
+        batch_size=None,
         num_workers=None,
         device="auto",
         autocast="auto",
         dtype="float32",
         normalize=True,
+        views=1,
         on_error="raise",
         random_state=None,
         verbose=0,
@@ -168,6 +175,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self.autocast = autocast
         self.dtype = dtype
         self.normalize = normalize
+        self.views = views
         self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
@@ -196,7 +204,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
         self.device_ = resolve_device(self.device)
         self.seed_ = draw_seed(self.backbone, self.weights, self.random_state)
         self.__dict__.pop("n_features_out_", None)
-        n_features = known_n_features(self.backbone)
+        n_features = self._known_n_features()
         if n_features is None and X is not None:
             n_features = EmbeddingJob.of(self).n_features(open_images(X))
         if n_features is not None:
@@ -256,7 +264,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, d), float32 or float16
+        ndarray of shape (n, d), or (n, 2·d) with two views, float32 or float16
             One row an image, in order.
         """
         return self.embed(X).embeddings
@@ -279,13 +287,17 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
             If d is not known: of a module that was not fitted with images.
         """
         n_features = getattr(self, "n_features_out_", None)
-        if n_features is None and self.backbone in RESNETS:
-            n_features = known_n_features(self.backbone)
+        if n_features is None and self.backbone in NAMED:
+            n_features = self._known_n_features()
         if n_features is None:
             raise NotFittedError(
                 f"How long an embedding of this {type(self).__name__} is will be known after fit(X) with images."
             )
         return np.array([f"torchfeatureextractor{number}" for number in range(n_features)], dtype=object)
+
+    def _known_n_features(self):
+        of_one_view = known_n_features(self.backbone)
+        return None if of_one_view is None else of_one_view * self.views
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -36,12 +36,15 @@ class Forward:
         Of the embeddings.
     normalize : bool
         L2-normalise each embedding.
+    views : {1, 2}
+        2 puts the embedding of the mirrored image behind that of the image.
     """
 
     device: torch.device
     autocast: str | None
     dtype: str
     normalize: bool
+    views: int = 1
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -67,24 +70,22 @@ class Forward:
             if batch.images is not None:
                 inputs = preparation.to_input(batch.images, self.device)
                 with self._precision():
-                    outputs = model(inputs.contiguous(memory_format=self.memory_format))
+                    outputs = [
+                        model(view.contiguous(memory_format=self.memory_format)) for view in self._views_of(inputs)
+                    ]
             under_way.append((batch, outputs))
             if len(under_way) > n_behind:
                 yield under_way.popleft()
         yield from under_way
 
+    def _views_of(self, inputs: Tensor) -> list[Tensor]:
+        return [inputs] if self.views == 1 else [inputs, inputs.flip(3)]
+
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, getattr(torch, self.autocast)) if self.autocast else nullcontext()
 
     def _as_embeddings(self, outputs: Any, batch: Batch, images: Images) -> Embeddings:
-        n_rows = len(batch.rows)
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != n_rows:
-            what = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise ValueError(f"The backbone must give (n, d) for n images; for {n_rows} it gave {what}.")
-        embeddings = outputs.to("cpu", torch.float32)
-        if self.normalize:
-            embeddings = unit_rows(embeddings)
-        embeddings = embeddings.to(getattr(torch, self.dtype))
+        embeddings = torch.cat([self._of_one_view(each, len(batch.rows)) for each in outputs], dim=1)
         is_bad = ~torch.isfinite(embeddings).all(dim=1)
         if bool(is_bad.any()):
             row = int(batch.rows[int(is_bad.nonzero()[0])])
@@ -94,3 +95,13 @@ class Forward:
             )
         as_array: Embeddings = embeddings.numpy()
         return as_array
+
+    def _of_one_view(self, outputs: Any, n_rows: int) -> Tensor:
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != n_rows:
+            what = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ValueError(f"The backbone must give (n, d) for n images; for {n_rows} it gave {what}.")
+        embeddings = outputs.to("cpu", torch.float32)
+        if self.normalize:
+            embeddings = unit_rows(embeddings)
+        converted: Tensor = embeddings.to(getattr(torch, self.dtype))
+        return converted

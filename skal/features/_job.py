@@ -17,6 +17,7 @@ from torch import nn
 from skal._core.device import ordinary_torch, resolve_device
 from skal._warnings import warn_user
 from skal.features._backbones import freeze, load, preparation_for, refuse_unknown
+from skal.features._batches import batch_size_for
 from skal.features._embedded import Embedded
 from skal.features._embedding_file import EmbeddingFile
 from skal.features._forward import Forward
@@ -45,7 +46,7 @@ class EmbeddingJob:
     seed: int | None
     image_size: int | None
     image_transform: str | Callable[..., Any] | None
-    batch_size: int
+    batch_size: int | None
     num_workers: int | None
     forward: Forward
     on_error: str
@@ -66,9 +67,9 @@ class EmbeddingJob:
             seed=seed_for(extractor.backbone, extractor.weights, extractor.random_state, drawn),
             image_size=extractor.image_size,
             image_transform=extractor.image_transform,
-            batch_size=int(extractor.batch_size),
+            batch_size=extractor.batch_size,
             num_workers=extractor.num_workers,
-            forward=Forward(device, autocast, extractor.dtype, bool(extractor.normalize)),
+            forward=Forward(device, autocast, extractor.dtype, bool(extractor.normalize), int(extractor.views)),
             on_error=extractor.on_error,
             verbose=extractor.verbose,
             expected_n_features=getattr(extractor, "n_features_out_", None),
@@ -135,8 +136,14 @@ class EmbeddingJob:
             return Preparation()
         return preparation_for(self.backbone, self.image_size, self.image_transform, are_files=images.kind == "files")
 
+    def _batch_size_for(self, images: Images, preparation: Preparation) -> int:
+        if self.batch_size is not None:
+            return int(self.batch_size)
+        n_pixels = images.n_pixels if preparation.crop is None else preparation.crop**2
+        return batch_size_for(self.forward.device, None if preparation.custom is not None else n_pixels)
+
     def _read(self, images: Images, preparation: Preparation, start: int) -> Iterator[Batch]:
-        n_images, size = len(images), self.batch_size
+        n_images, size = len(images), self._batch_size_for(images, preparation)
         requests = [range(first, min(first + size, n_images)) for first in range(start, n_images, size)]
         asked = self.num_workers if images.takes_workers else 0
         n_workers = resolve_workers(asked, images.takes_workers_unasked, len(requests))
@@ -158,12 +165,14 @@ class EmbeddingJob:
             "backbone": describe_backbone(self.backbone, version),
             "weights_sha256": weights_sha256(model, version),
             "image_transform": preparation.describe() if custom is None else {"custom": describe(custom, version)},
-            "batch_size": self.batch_size,
+            "batch_size": self._batch_size_for(images, preparation),
             "dtype": forward.dtype,
             "normalize": forward.normalize,
             "device": forward.device.type,
             "autocast": forward.autocast,
         }
+        if forward.views > 1:  # files from before there were views say nothing of them
+            identity["views"] = forward.views
         return EmbeddingFile(Path(output), images, forward.dtype, identity)
 
     def _refuse_other_length(self, embeddings: npt.NDArray[Any], of_earlier: int | None, name: str) -> None:

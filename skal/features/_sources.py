@@ -36,6 +36,12 @@ class ArrayImages:
 
     def __init__(self, images: npt.NDArray[np.uint8]) -> None:
         self._images = images if images.ndim == 4 else images[..., None]
+        self.n_pixels = self._images.shape[1] * self._images.shape[2]
+
+    @property
+    def indexable(self) -> npt.NDArray[np.uint8]:
+        """The images as what rows can be taken of, and images again."""
+        return self._images
 
     def __len__(self) -> int:
         return len(self._images)
@@ -44,7 +50,10 @@ class ArrayImages:
         """Take rows, in any order; with `of_image` each goes through it as an RGB PIL image."""
         images = np.ascontiguousarray(self._images[_as_index(rows)])
         if of_image is None:
-            return Batch(_as_rows(rows), images if images.flags.writeable else images.copy())
+            is_as_torch_takes_it = (
+                images.flags.writeable and min(images.strides) >= 0
+            )  # one image may be reversed still
+            return Batch(_as_rows(rows), images if is_as_torch_takes_it else images.copy())
         from PIL import Image
 
         prepared = [
@@ -78,10 +87,16 @@ class FileImages:
     """
 
     kind = "files"
+    n_pixels = None  # of each image; not known before it is read
     takes_workers = takes_workers_unasked = True
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         self.paths = tuple(Path(path).as_posix() for path in paths)
+
+    @property
+    def indexable(self) -> list[str]:
+        """The images as what rows can be taken of, and images again."""
+        return list(self.paths)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -132,11 +147,16 @@ class DatasetImages:
     """The items of a torch Dataset, or their first elements: tensors that are prepared already."""
 
     kind = "Dataset"
+    n_pixels = None  # of each image; not known before it is read
     takes_workers, takes_workers_unasked = True, False
     paths = None
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+
+    @property
+    def indexable(self) -> Any:
+        raise TypeError("Rows of a Dataset cannot be taken; pass paths, a folder or a uint8 array (n, h, w[, c]).")
 
     def __len__(self) -> int:
         return len(self._dataset)

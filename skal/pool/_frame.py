@@ -90,7 +90,7 @@ def find_cone(X: Any, device: torch.device) -> Frame | None:
     sampled_idx = np.linspace(0, int(X.shape[0]) - 1, n_sampled).astype(np.int64)
     units = unit_rows(Blocks(X, device, dtype=torch.float64).take(sampled_idx))
     from_mean = (units - units.mean(dim=0)).square().sum(dim=1)
-    inner = units[from_mean.argsort(stable=True)[: max(1, n_sampled // 2)]]
+    inner = units[from_mean.argsort(stable=True)[: n_sampled // 2 + 1]]
     middle = inner.mean(dim=0)
     is_cone = float((inner - middle).square().sum(dim=1).max()) <= _WIDEST_CONE
     return Frame("cosine", middle.cpu().numpy()) if is_cone and bool(middle.any()) else None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skal._core.device import resident_bytes
+from skal._core.graph import Neighbors, exact_neighbors, neighbors_by_cells
 from skal._core.moments import pool_moments
 from skal._core.restricted import Sketch, sketch_pool, tile_rows_of
 from skal._files._fingerprint import fingerprint
@@ -18,6 +19,9 @@ from skal.pool._cache import sketches
 from skal.pool._frame import Frame
 
 __all__ = ["PoolView"]
+
+_EXACT_UP_TO_ROWS = 65_536
+_MIN_RECALL = 0.97  # on the rows that choose the effort, so that others are above 0.95
 
 
 class PoolView:
@@ -42,6 +46,7 @@ class PoolView:
         self.blocks = frame.blocks(X, device, resident_bytes=resident_bytes(device, working_memory_bytes()))
         self._moments: tuple[Tensor, Tensor] | None = None
         self._sketch: Sketch | None = None
+        self._neighbors: dict[str, Neighbors] = {}
 
     @property
     def n_rows(self) -> int:
@@ -72,6 +77,38 @@ class PoolView:
         if self._sketch is None:
             self._sketch = self._find_sketch()
         return self._sketch
+
+    def neighbors(self, k: int, algorithm: str = "auto") -> Neighbors:
+        """Return the `k` nearest other rows of each prepared row, fewer where there are not so many; made once.
+
+        What `Pool.neighbors` returns, with distances in units of the frame.
+        """
+        k = min(k, self.n_rows - 1)
+        algorithm = self.algorithm_for_neighbors(algorithm)
+        known = self._neighbors.get(algorithm)
+        if known is None or known.n_neighbors < k:
+            known = self._neighbors[algorithm] = self._find_neighbors(k, algorithm)
+        return known.first(k)
+
+    def algorithm_for_neighbors(self, algorithm: str) -> str:
+        """Say what "auto" means for these rows."""
+        if algorithm != "auto":
+            return algorithm
+        return "exact" if self.n_rows <= _EXACT_UP_TO_ROWS else "cells"
+
+    def keep_neighbors(self, algorithm: str, found: Neighbors) -> None:
+        """Take what an earlier search by "exact" or "cells" found, unless more is known."""
+        known = self._neighbors.get(algorithm)
+        if known is None or known.n_neighbors < found.n_neighbors:
+            self._neighbors[algorithm] = found
+
+    def _find_neighbors(self, k: int, algorithm: str) -> Neighbors:
+        if k == 0:
+            self.blocks.check_finite()
+            return Neighbors(np.empty((self.n_rows, 0), np.int32), np.empty((self.n_rows, 0), np.float32))
+        if algorithm == "exact":
+            return exact_neighbors(self.blocks, k)
+        return neighbors_by_cells(self.blocks, k, np.random.default_rng(0), min_recall=_MIN_RECALL)
 
     def _find_sketch(self) -> Sketch:
         def make() -> Sketch:

@@ -13,10 +13,10 @@ class MultiKMeansSampler(IterativeSampler):
     """Run K-means in rounds: each clusters the whole pool and picks where no row is labelled yet.
 
     A round that goes from one total to the next is
-    ``KMeansSampler(budget=difference).fit(X, labeled_indices=picked)``: what was picked before covers its
-    surroundings. ``labeled_rows="skip"`` is the paper's multi K-means, which takes in each of `difference`
-    clusters the row nearest the centroid that is not labelled yet, near-copies of labelled rows included. No
-    labels are needed, so y may be left out. Other settings of K-means:
+    ``KMeansSampler(budget=difference).fit(X, labeled_indices=picked)``: what was picked before has clusters of
+    its own, which give nothing. ``labeled_rows="skip"`` is the paper's multi K-means, which takes in each of
+    `difference` clusters the row nearest the centroid that is not labelled yet, near-copies of labelled rows included.
+    No labels are needed, so y may be left out. Other settings of K-means:
     ``IterativeSampler(KMeansSampler(...), budgets)``.
 
     Parameters

@@ -17,10 +17,13 @@ class ColdStartMixin:
     """Picks by `initial` where nothing can be learned yet; keeps it as `initial_`."""
 
     def _select_cold(self, request):
-        self.initial_ = KMeansSampler() if self.initial is None else clone(self.initial)
+        self.initial_ = self._default_initial() if self.initial is None else clone(self.initial)
         self._set_seed(self.initial_)
         self.initial_.set_params(budget=request.budget)
         return self.initial_.fit(request.pool, labeled_indices=request.labeled_idx).selected_indices_
+
+    def _default_initial(self):
+        return KMeansSampler()
 
     def _select_from_cold(self, pool, budget):
         return copy(self.initial_).set_params(budget=budget).select(pool)

@@ -10,7 +10,7 @@ from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.kmeans import lloyd, partition
 from skal._core.restricted import enough_passes, restricted_kmeans
-from skal._core.seeding import kmeans_plus_plus
+from skal._core.seeding import greedy_kmeans_plus_plus, kmeans_plus_plus
 from skal._core.shares import uncovered_members
 from skal._validation import BUDGET, DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
@@ -19,6 +19,7 @@ from skal.pool import open_pool
 __all__ = ["KMeansSampler"]
 
 _LLOYD_PASSES = 20
+_LATER_RUNS = 10
 _SEED_SAMPLE = 16384  # rows that the centers of a later round are drawn from, at least
 _RESTRICTED_FROM_FEATURES = 16
 _RESTRICTED_FROM_CLUSTERS, _RESTRICTED_FROM_PAIRS = 64, 2**20
@@ -28,9 +29,9 @@ class KMeansSampler(BaseSampler):
     """Cluster the pool into `budget` clusters and pick the row nearest each centroid.
 
     In a later round, with `labeled_indices`, a labelled row covers its surroundings: the pool is clustered into
-    as many clusters as labelled rows and picks, and those that hold a labelled row give nothing. A pick that its
-    cluster cannot use (an empty one, say) goes to the cluster with the highest inertia per pick, which takes its
-    next nearest row; so there are exactly `budget` picks, always.
+    as many clusters as labelled rows and picks; each labelled row has a cluster of its own, whose center stays
+    near it, and which gives nothing. A pick that its cluster cannot use (an empty one, say) goes to the cluster with
+    the highest inertia per pick, which takes its next nearest row; so there are exactly `budget` picks, always.
 
     Parameters
     ----------
@@ -41,10 +42,12 @@ class KMeansSampler(BaseSampler):
         "cosine" L2-normalises each row first, as the paper does; a zero row stays zero. The
         centroids are means of unit rows and not renormalised.
     labeled_rows : {"cover", "skip"}, default="cover"
-        What rows labelled already mean in a later round. "cover": each of them starts a centroid, beside
-        `budget` others, and the clusters that hold one give nothing, so that no near-copy of a labelled row
-        is bought. "skip": the paper's multi K-means, which clusters into `budget` clusters and takes the
-        nearest row of each that is not labelled yet: with the seed of the round before, its neighbour.
+        What rows labelled already mean in a later round. "cover": each of them has a cluster beside the `budget`
+        others, which gives nothing, so that no near-copy of a labelled row is bought. The center of that cluster
+        is ¾ its mean and ¼ the labelled row, and it costs as much of its inertia about each. Of several runs the
+        one is kept whose picks, with the labelled rows, leave the least sum of squared distances. "skip": the
+        paper's multi K-means, which clusters into `budget` clusters and takes the nearest row of each that is
+        not labelled yet: with the seed of the round before, its neighbour.
     algorithm : {"auto", "lloyd", "restricted"}, default="auto"
         "lloyd" compares every row with every centroid. "restricted" compares a row with the some 200
         centroids around its own, first on a few principal coordinates, moves rows by Hartigan's rule,
@@ -57,7 +60,7 @@ class KMeansSampler(BaseSampler):
         ``(X, n_clusters, random_state)`` with X as it was passed. Given centroids are used as they are.
     n_init : "auto" or int, default="auto"
         Runs from different seeds; the one with the lowest inertia is kept. "auto" means 10 for
-        "random" and callables, else 1.
+        "random" and callables, else 1, and 10 in a later round of "cover" under "lloyd".
     max_iter : int, default=None
         Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
         Lloyd's rule and the rest by Hartigan's, the last sixth (more where the principal coordinates
@@ -81,11 +84,11 @@ class KMeansSampler(BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, the row of the largest cluster first.
     cluster_centers_ : ndarray of shape (n_clusters, d), float32
-        Means of the (normalised) rows of each cluster. float64 where the rows spread over less than 2⁻²⁰
-        or more than 2²⁰.
+        Means of the (normalised) rows of each cluster; in a later round those of the labelled rows come first, each
+        ¼ of the way to its row. float64 where the rows spread over less than 2⁻²⁰ or more than 2²⁰.
     labels_ : ndarray of shape (n,), int32
-        Cluster of each row: its nearest centroid, ties to the lowest. Under "restricted" a few rows
-        may be nearer to a centroid that is not theirs.
+        Cluster of each row: its nearest centroid, ties to the lowest. Under "restricted" a few rows,
+        in a later round some of the borders, may be nearer to a centroid that is not theirs.
     inertia_ : float
         Sum of squared distances of the rows to their centroids, accumulated in float64.
     n_iter_ : int
@@ -147,6 +150,7 @@ class KMeansSampler(BaseSampler):
 
     _title = "K-means"
     _order = "largest cluster first"
+    _takes = "n·budget·d a pass; with many clusters n·200·d"
 
     def __init__(
         self,
@@ -200,37 +204,49 @@ class KMeansSampler(BaseSampler):
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_, self._frame = view.device, view.frame
-        covering_idx = request.labeled_idx if self.labeled_rows == "cover" else request.labeled_idx[:0]
-        n_clusters = request.budget + len(covering_idx)
+        anchor_idx = request.labeled_idx if self.labeled_rows == "cover" else request.labeled_idx[:0]
+        anchors = view.blocks.take(anchor_idx) if len(anchor_idx) else None
+        n_clusters = request.budget + len(anchor_idx)
+        self._is_covered = np.arange(n_clusters) < len(anchor_idx)
         algorithm = self._resolve_algorithm(view.n_rows, view.n_features, n_clusters)
-        n_runs = self._count_runs()
+        n_runs = self._count_runs(_LATER_RUNS if anchors is not None and algorithm == "lloyd" else 1)
         max_iter = self._resolve_max_iter(algorithm, view.n_rows, n_clusters)
         request.progress.begin(max_iter * n_runs, algorithm)
         run = self._run_lloyd if algorithm == "lloyd" else self._run_restricted
-        starts = (self._first_centers(request, view, covering_idx) for _ in range(n_runs))
-        runs = (run(view, start, n_clusters, request, max_iter) for start in starts)
-        result = min(runs, key=lambda result: result.partition.inertia)
+        seed = greedy_kmeans_plus_plus if algorithm == "lloyd" else kmeans_plus_plus
+        starts = (self._first_centers(request, view, anchors, seed) for _ in range(n_runs))
+        runs = (run(view, start, n_clusters, anchors, request, max_iter) for start in starts)
+        result = next(runs) if n_runs == 1 else min(runs, key=lambda result: self._cost(result, anchors, view, request))
         self._centers = result.centers.cpu().numpy()
         self.cluster_centers_ = view.frame.original(self._centers)
         self.labels_ = result.partition.labels.to(torch.int32).cpu().numpy()
         self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
-        self._is_covered = np.zeros(n_clusters, dtype=bool)
-        self._is_covered[self.labels_[covering_idx]] = True
-        sq_dist = result.partition.sq_dist.double().cpu().numpy()
-        return self._pick(self.labels_, sq_dist, request.is_candidate, request.budget)
+        return self._picks_of(result, request)
 
     def _select_from(self, pool, budget):
         labels, sq_dist = self._assign(pool)
         return self._pick(labels, sq_dist, np.ones(pool.n_rows, dtype=bool), budget)
 
+    def _cost(self, result, anchors, view, request):
+        """What the least of several runs has least of: inertia, or what labelled rows and picks leave."""
+        if anchors is None:
+            return result.partition.inertia
+        picked = view.blocks.take(self._picks_of(result, request))
+        return partition(view.blocks, torch.cat([anchors, picked])).inertia
+
+    def _picks_of(self, result, request):
+        labels = result.partition.labels.cpu().numpy()
+        sq_dist = result.partition.sq_dist.double().cpu().numpy()
+        return self._pick(labels, sq_dist, request.is_candidate, request.budget)
+
     def _pick(self, labels, sq_dist, is_candidate, budget):
-        return uncovered_members(labels, sq_dist, is_candidate, self._is_covered, len(self._centers), budget)
+        return uncovered_members(labels, sq_dist, is_candidate, self._is_covered, len(self._is_covered), budget)
 
     def _assign(self, pool):
         """Nearest centroid of each row and the squared distance to it, in the units of the frame."""
         device = resolve_device(self.device)
-        nearest = partition(pool.blocks_in(self._frame, device), torch.from_numpy(self._centers).to(device))
+        nearest = partition(pool.blocks_in(self._frame, device), torch.tensor(self._centers, device=device))
         return nearest.labels.cpu().numpy(), nearest.sq_dist.double().cpu().numpy()
 
     def _resolve_algorithm(self, n_samples, n_features, n_clusters):
@@ -248,14 +264,15 @@ class KMeansSampler(BaseSampler):
             return self.max_iter
         return _LLOYD_PASSES if algorithm == "lloyd" else enough_passes(n_samples, n_clusters)
 
-    def _count_runs(self):
+    def _count_runs(self, enough):
+        """Say how many runs there are; `enough` of them for the k-means++ that "auto" does."""
         if not (isinstance(self.init, str) or callable(self.init)):
             return 1
         if self.n_init != "auto":
             return self.n_init
-        return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
+        return enough if isinstance(self.init, str) and self.init == "k-means++" else 10
 
-    def _run_lloyd(self, view, start, n_clusters, request, max_iter):
+    def _run_lloyd(self, view, start, n_clusters, anchors, request, max_iter):
         if isinstance(start, str):
             drawn = (
                 kmeans_plus_plus(view.blocks, n_clusters, request.rng)
@@ -269,10 +286,11 @@ class KMeansSampler(BaseSampler):
             start,
             max_iter=max_iter,
             max_sq_shift=self.tol * float(variance.mean()),
+            anchors=anchors,
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
         )
 
-    def _run_restricted(self, view, start, n_clusters, request, max_iter):
+    def _run_restricted(self, view, start, n_clusters, anchors, request, max_iter):
         return restricted_kmeans(
             view.wide_blocks,
             view.principal_coordinates(),
@@ -281,27 +299,27 @@ class KMeansSampler(BaseSampler):
             init=start,
             max_iter=max_iter,
             min_improvement=self.tol,
+            anchors=anchors,
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
         )
 
-    def _first_centers(self, request, view, covering_idx):
-        """Return the name of a way to draw them, or a tensor of centers; the labelled rows that cover come first."""
+    def _first_centers(self, request, view, anchors, seed):
+        """Return the name of a way to draw them, or a tensor of centers; the anchors come first."""
         given = self._given_centers(request)
-        if len(covering_idx) == 0:
+        if anchors is None:
             return given
-        covering = view.blocks.take(covering_idx)
         if isinstance(given, str):
-            given = self._drawn_beside(covering, given, request, view)
-        return torch.cat([covering, given])
+            given = self._drawn_beside(anchors, given, request, view, seed)
+        return torch.cat([anchors, given])
 
-    def _drawn_beside(self, covering, init, request, view):
+    def _drawn_beside(self, anchors, init, request, view, seed):
         """Draw centers from a sample of the candidates; k-means++ knows those that are there already."""
         n_sampled = min(len(request.candidate_idx), max(_SEED_SAMPLE, 2 * request.budget))
         sampled_idx = np.sort(request.rng.choice(request.candidate_idx, size=n_sampled, replace=False))
         sample = Blocks(view.blocks.take(sampled_idx), view.device)
         if init == "random":
             return sample.take(request.rng.choice(n_sampled, size=request.budget, replace=False))
-        return sample.take(kmeans_plus_plus(sample, request.budget, request.rng, covering))
+        return sample.take(seed(sample, request.budget, request.rng, anchors))
 
     def _given_centers(self, request):
         """Return the name of a way to draw `budget` centers, or given ones as a tensor in the frame."""

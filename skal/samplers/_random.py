@@ -57,6 +57,7 @@ class RandomSampler(BaseSampler):
 
     _title = "Random"
     _order = "smaller budgets are prefixes"
+    _takes = "n"
 
     def _select_rows(self, request):
         permutation = request.rng.permutation(request.pool.n_rows)

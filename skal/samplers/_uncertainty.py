@@ -5,15 +5,12 @@ from __future__ import annotations
 from inspect import cleandoc
 
 import numpy as np
-import torch
-from sklearn.base import clone
 
 from skal._core.uncertainty import entropy, lack_of_confidence, lack_of_margin
-from skal._validation import HasMethods
 from skal.base import BaseSampler
 from skal.classifiers import LinearProbe
-from skal.classifiers._fitting import fit_on_labeled_rows
-from skal.samplers._cold_start import ColdStartMixin, highest, scores_of
+from skal.samplers._cold_start import highest, scores_of
+from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile
 
 __all__ = ["LeastConfidenceSampler", "MarginSampler", "MaxEntropySampler"]
 
@@ -94,14 +91,11 @@ def _documented(summary, score, others, reference):
     return write
 
 
-class _UncertaintySampler(ColdStartMixin, BaseSampler):
-    _parameter_constraints: dict = {
-        **BaseSampler._parameter_constraints,
-        "classifier": [HasMethods(["fit", "predict_proba"]), None],
-        "initial": [HasMethods(["fit", "select"]), None],
-    }
+class _UncertaintySampler(LearnsFromLabelsMixin, BaseSampler):
+    _parameter_constraints: dict = {**BaseSampler._parameter_constraints, **LEARNS}
 
     _order = "most uncertain first"
+    _takes = "a training, and predictions of the pool"
     _needs = "labels"
 
     def __init__(self, budget=10, *, classifier=None, initial=None, random_state=None):
@@ -110,16 +104,14 @@ class _UncertaintySampler(ColdStartMixin, BaseSampler):
         self.initial = initial
 
     def _select_rows(self, request):
-        self._forget("initial_", "classifier_", "scores_")
-        if request.labels is None or len(np.unique(request.labels)) < 2:
+        self._forget("scores_")
+        if not self._learn(request):
             return self._select_cold(request)
-        default = LinearProbe(lr=0.001, scaling=None)
-        self.classifier_ = default if self.classifier is None else clone(self.classifier)
-        self._set_seed(self.classifier_)
-        X = _for_any_classifier(request.pool.X)
-        fit_on_labeled_rows(self.classifier_, X, request.labels, request.labeled_idx)
         self.scores_ = scores_of(self._scores(request.pool), request)
         return highest(self.scores_, request.candidate_idx, request.budget)
+
+    def _default_classifier(self):
+        return LinearProbe(lr=0.001, scaling=None)
 
     def _select_from(self, pool, budget):
         if hasattr(self, "initial_"):
@@ -128,13 +120,7 @@ class _UncertaintySampler(ColdStartMixin, BaseSampler):
 
     def _scores(self, pool):
         """Score every row, a tile at a time: n × n_classes probabilities never exist at once."""
-        pool.check_finite()
-        dtype = torch.float64 if str(pool.dtype).removeprefix("torch.") == "float64" else torch.float32
-        scores = np.empty(pool.n_rows)
-        for tile in pool.raw_blocks(torch.device("cpu"), dtype=dtype).tiles():
-            probabilities = self.classifier_.predict_proba(tile.rows.numpy())
-            scores[tile.slice] = self._uncertainty(probabilities.astype(np.float64))
-        return scores
+        return for_each_tile(pool, lambda rows: self._uncertainty(self._probabilities(rows)))
 
 
 @_documented(
@@ -168,10 +154,3 @@ class MarginSampler(_UncertaintySampler):
 class LeastConfidenceSampler(_UncertaintySampler):
     _title = "Least confidence"
     _uncertainty = staticmethod(lack_of_confidence)
-
-
-def _for_any_classifier(X):
-    """Give a tensor as an ndarray, which every scikit-learn classifier takes."""
-    if not isinstance(X, torch.Tensor):
-        return X
-    return X.cpu().numpy() if X.dtype != torch.bfloat16 else X.float().cpu().numpy()

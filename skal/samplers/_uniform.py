@@ -62,6 +62,7 @@ class UniformSampler(BaseSampler):
 
     _title = "Uniform"
     _order = "one of each class, then the second of each"
+    _takes = "n"
     _needs = "all labels"
 
     def _select_rows(self, request):

@@ -56,7 +56,7 @@ class UniformKMeansSampler(BaseSampler):
     See Also
     --------
     KMeansSampler : As many clusters as picks.
-    UniformSampler : Equal shares of the classes themselves, an upper bound.
+    UniformSampler : Equal shares of the classes themselves, for which it has to know all labels.
 
     Notes
     -----
@@ -89,6 +89,7 @@ class UniformKMeansSampler(BaseSampler):
 
     _title = "Uniform(K-means)"
     _order = "the nearest of each cluster, largest first, then the second of each"
+    _takes = "n·n_clusters·d a pass"
 
     def __init__(
         self,

@@ -130,6 +130,7 @@ class VAALSampler(ColdStartMixin, BaseSampler):
 
     _title = "VAAL"
     _order = "surest first"
+    _takes = "a training of two networks"
     _needs = "labelled rows"
 
     def __init__(

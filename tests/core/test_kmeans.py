@@ -9,6 +9,7 @@ import torch
 from skal._core import kmeans as core
 from skal._core import seeding
 from skal._core.blocks import Blocks
+from skal._core.distances import half_sq_norms
 from skal._core.seeding import kmeans_plus_plus
 
 CPU = torch.device("cpu")
@@ -20,7 +21,8 @@ def brute_force_labels(X, centers):
 
 
 def one_pass(pool, centers):
-    return pool.map_reduce(core.lloyd_pass, core.merge_lloyd_passes, centers)
+    weighed = centers, half_sq_norms(centers)
+    return pool.map_reduce(core.lloyd_pass, core.merge_lloyd_passes, weighed)
 
 
 def clusters_of(X, y):
@@ -132,7 +134,7 @@ def test_rejection_keeps_the_distribution_when_candidates_come_in_batches(rng):
     # 40 rows on a line. After the first picks the batches hold several candidates drawn from stale distances:
     # the law of the next accepted row must still be today's squared distances.
     X = np.linspace(0, 1, 40, dtype=np.float32)[:, None] ** 2
-    pool, chosen = Blocks(X, CPU), [0, 39]
+    pool, chosen = seeding._RowSpace(Blocks(X, CPU)), [0, 39]
     sq_dist = ((X - X[chosen].T) ** 2).min(axis=1)
     stale = torch.from_numpy(sq_dist)
     counts = np.zeros(40)

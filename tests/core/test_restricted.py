@@ -105,7 +105,7 @@ def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     labels = torch.from_numpy(rng.integers(20, size=400))
     descent = descend(pool, labels)
     descent._sort_by_group()
-    costs = MoveCosts.of(descent.centers, descent.clusters.counts, descent.surroundings.near, hartigan=True)
+    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
     target, gain, _, _ = pool.map_gather(best_moves, costs, [labels, descent.groups, descent.order])
 
     def inertia(labels):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -19,6 +20,24 @@ from sklearn.linear_model import LogisticRegression
 from skal._files import _describe
 from skal._files._describe import describe, describe_each
 from skal.samplers import KMeansSampler, MaxEntropySampler
+
+DRAWING = {  # from a generator that everybody shares, and in place of that
+    "numpy": (np.random.rand, np.random.standard_normal),
+    "python": (random.random, random.gauss),
+    "a method of Python's": (random.choice, random.shuffle),
+    "torch": (torch.default_generator.seed, torch.default_generator.initial_seed),
+    "numpy's own": (np.random.mtrand._rand, np.random.RandomState(0)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_shared_generator_counts_by_name(name):
+    draw, other = DRAWING[name]
+    before = describe(Holder(draw))
+    np.random.rand(), random.random(), torch.rand(1)  # noqa: S311
+    assert describe(Holder(draw)) == before
+    assert describe(Holder(other)) != before
+
 
 LARGE = np.arange(5000.0)
 

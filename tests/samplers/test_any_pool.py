@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skal.registry import samplers
@@ -15,6 +15,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @pytest.mark.filterwarnings("ignore:scaling=None takes the features as they are")
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", POOL_SAMPLERS, ids=lambda entry: entry.name)
 @given(
     kind=KINDS,
@@ -72,32 +73,35 @@ def test_what_k_means_says_of_its_clusters_is_so(kind, n_rows, n_features, metri
     budget = max(1, round(share * n_rows))
     sampler = KMeansSampler(budget, metric=metric, algorithm=algorithm, random_state=seed).fit(X)
     rows = as_clustered(X, metric)
+    rounding = rows.size * (2.0**-50 * np.abs(rows).max()) ** 2  # of float64, in the sampler's rows and in these
     rows = rows - rows.mean(axis=0)
     members = [rows[sampler.labels_ == cluster] for cluster in np.unique(sampler.labels_)]
     lowest = sum(((each - each.mean(axis=0)) ** 2).sum() for each in members)  # with these labels
     spread = (rows**2).sum()
-    assert sampler.inertia_ >= (1 - 1e-3) * lowest - 1e-9 * spread
+    assert sampler.inertia_ >= (1 - 1e-3) * lowest - 1e-9 * spread - rounding
     if algorithm == "restricted":  # its centers are the means; Lloyd's labels belong to the centers before
-        assert sampler.inertia_ <= (1 + 1e-3) * lowest + 1e-6 * spread
+        assert sampler.inertia_ <= (1 + 1e-3) * lowest + 1e-6 * spread + rounding
     assert lowest <= (1 + 1e-6) * spread
 
 
+@pytest.mark.slow
+@settings(max_examples=max(3, settings.default.max_examples // 10))
 @given(
-    n_modes=st.integers(60, 200),
-    copies=st.integers(5, 30),
+    n_modes=st.integers(80, 200),
+    n_rows=st.integers(2**14, 20_000),
     n_features=st.sampled_from([16, 40, 100]),
     noise=st.sampled_from([0.0, 1e-3, 0.1, 0.5, 1.0]),
-    k_over_modes=st.sampled_from([0.4, 1.0, 1.3]),
+    k_over_modes=st.sampled_from([0.8, 1.0, 1.3]),
     metric=st.sampled_from(["cosine", "euclidean"]),
     seed=SEEDS,
 )
-def test_k_means_ends_no_higher_than_lloyds(n_modes, copies, n_features, noise, k_over_modes, metric, seed):
+def test_k_means_ends_no_higher_than_lloyds(n_modes, n_rows, n_features, noise, k_over_modes, metric, seed):
     rng = np.random.default_rng(seed)
-    mode = rng.integers(n_modes, size=n_modes * copies)
+    mode = rng.integers(n_modes, size=n_rows)
     X = rng.normal(size=(n_modes, n_features))[mode] + noise * rng.normal(size=(len(mode), n_features))
     k = round(k_over_modes * n_modes)
     ours, lloyds = (
         KMeansSampler(k, metric=metric, algorithm=algorithm, random_state=seed).fit(X).inertia_
-        for algorithm in ("restricted", "lloyd")
+        for algorithm in ("auto", "lloyd")
     )
     assert ours <= 1.01 * lloyds + 1e-9 * (X**2).sum()

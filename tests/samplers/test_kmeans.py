@@ -1,5 +1,6 @@
 """The paper's baseline."""
 
+import joblib
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -12,6 +13,7 @@ from skal._core.restricted import _run as restricted_module
 from skal.classifiers import CosineKNNClassifier
 from skal.pool import _view as view_module
 from skal.samplers import KMeansSampler
+from skal.testing._pools import drawn_pool
 
 
 def test_the_picks_are_the_members_nearest_their_centroids(digits):
@@ -75,7 +77,7 @@ def test_a_tight_cone_under_cosine_is_clustered_as_its_differences_are(algorithm
 def test_a_tight_cone_keeps_its_frame_for_other_pools(rng):
     X, unit, _ = make_cone(rng, 3e-5)
     half = len(X) // 2
-    sampler = KMeansSampler(budget=80, algorithm="lloyd", random_state=0).fit(X[:half], labeled_indices=np.arange(20))
+    sampler = KMeansSampler(budget=100, algorithm="lloyd", random_state=0).fit(X[:half])
     labels, distances = sampler.assign(X[half:])
     n_clusters = len(sampler.cluster_centers_)
     centers = np.stack([unit[:half][sampler.labels_ == cluster].mean(axis=0) for cluster in range(n_clusters)])
@@ -90,6 +92,15 @@ def test_given_centroids_work_in_a_tight_cone(rng):
     theirs = KMeans(5, init=unit[:5], n_init=1, tol=0, algorithm="lloyd", max_iter=300).fit(unit)
     assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-4)
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+
+
+def test_a_sampler_that_joblib_maps_assigns_without_a_warning(blobs, tmp_path):
+    X, _ = blobs
+    sampler = KMeansSampler(budget=5, random_state=0).fit(X)
+    joblib.dump(sampler, tmp_path / "sampler.joblib")
+    mapped = joblib.load(tmp_path / "sampler.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(mapped.assign(X)[0], sampler.assign(X)[0])
+    assert not mapped._centers.flags.writeable
 
 
 def test_a_common_offset_costs_no_digits(blobs):
@@ -295,3 +306,10 @@ def test_restricted_passes_are_limited_and_reported(digits, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == sampler.n_iter_ <= 7
     assert printed[0].startswith("[KMeansSampler] restricted 1: inertia ")
+
+
+@pytest.mark.parametrize("seed", [2, 1151])
+def test_restricted_works_where_float32_finds_no_principal_directions(seed):
+    X = drawn_pool("signs", 2, 40, np.random.default_rng(seed))
+    sampler = KMeansSampler(1, algorithm="restricted", random_state=seed).fit(X)
+    assert sampler.inertia_ == pytest.approx(((normalize(X) - normalize(X).mean(axis=0)) ** 2).sum(), rel=1e-5)

@@ -77,3 +77,32 @@ def test_given_centers_stand_beside_the_labelled_rows(blobs, rng):
     X, _ = blobs
     sampler = KMeansSampler(3, init=X[[1, 2, 3]], metric="euclidean", max_iter=1).fit(X, labeled_indices=[50, 60])
     assert len(sampler.cluster_centers_) == 5
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "restricted"])
+def test_a_labelled_row_has_a_cluster_of_its_own_that_stays_near_it(blobs, algorithm):
+    X, _ = blobs
+    labeled = np.arange(0, 70, 7)
+    sampler = KMeansSampler(20, algorithm=algorithm, metric="euclidean", random_state=0).fit(X, labeled_indices=labeled)
+    assert (sampler.labels_[sampler.selected_indices_] >= len(labeled)).all()
+    to_own = np.linalg.norm(sampler.cluster_centers_[:10] - X[labeled], axis=1)
+    to_others = np.linalg.norm(sampler.cluster_centers_[:, None] - X[labeled], axis=2)
+    np.testing.assert_allclose(to_own, to_others.min(axis=0), rtol=1e-4)
+
+
+def test_of_several_runs_the_one_is_kept_whose_picks_leave_the_least(blobs):
+    X, _ = blobs
+    labeled = np.arange(0, 70, 7)
+
+    def left(picks):
+        known = np.concatenate([X[labeled], X[picks]]).astype(np.float64)
+        return ((X[:, None] - known) ** 2).sum(axis=2).min(axis=1).sum()
+
+    def fit(n_init):
+        sampler = KMeansSampler(20, metric="euclidean", n_init=n_init, random_state=0)
+        return sampler.fit_select(X, labeled_indices=labeled)
+
+    runs = [left(fit(n_init)) for n_init in (1, 3, 10)]  # the first run of each is the same
+    assert runs[0] >= runs[1] >= runs[2]
+    assert runs[2] < runs[0]
+    np.testing.assert_array_equal(fit("auto"), fit(10))

@@ -9,7 +9,7 @@ from sklearn import config_context
 from sklearn.preprocessing import normalize
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from skal._core.vaal import _convolutions, _StridedConvolution, _TransposedConvolution
+from skal._core.vaal_layers import StridedConvolution, TransposedConvolution, convolutions
 from skal.samplers import KMeansSampler, RandomSampler, VAALSampler
 
 
@@ -206,10 +206,10 @@ def test_images_that_are_refused(rng):
 def test_convolutions_are_those_of_torch():
     generator, cpu = torch.Generator().manual_seed(0), torch.device("cpu")
     planes = torch.randn(2, 3, 6, 8, generator=generator)
-    down = _StridedConvolution(3, 5, generator, cpu)
+    down = StridedConvolution(3, 5, generator, cpu)
     expected = conv2d(planes, down.weight.reshape(5, 3, 4, 4), down.bias.flatten(), stride=2, padding=1)
     torch.testing.assert_close(down(planes), expected)
-    up = _TransposedConvolution(3, 5, generator, cpu)
+    up = TransposedConvolution(3, 5, generator, cpu)
     weight = up.weight.reshape(5, 4, 4, 3).permute(3, 0, 1, 2)
     expected = conv_transpose2d(planes, weight, up.bias.flatten(), stride=2, padding=1)
     torch.testing.assert_close(up(planes), expected)
@@ -218,7 +218,7 @@ def test_convolutions_are_those_of_torch():
 @pytest.mark.parametrize("shape", [(1, 1), (2, 9), (8, 8), (9, 7, 3), (17, 5, 2), (40, 33)])
 def test_encoder_and_decoder_of_any_image_size(shape):
     generator = torch.Generator().manual_seed(0)
-    encoder, decoder = _convolutions(shape, 6, generator, torch.device("cpu"))
+    encoder, decoder = convolutions(shape, 6, generator, torch.device("cpu"))
     rows = torch.randn(4, int(np.prod(shape)), generator=generator)
     assert encoder(rows).shape == (4, 12)
     assert decoder(encoder(rows)[:, :6]).shape == rows.shape

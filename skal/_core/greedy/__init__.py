@@ -7,7 +7,7 @@ from skal._core.greedy._lazy import LazyGreedy
 from skal._core.greedy._mean import row_nearest_mean
 from skal._core.greedy._objective import Candidates, Objective
 from skal._core.greedy._plain import plain_greedy
-from skal._core.greedy._similarity import RBF, Kernel, RowSimilarity, Similarity
+from skal._core.greedy._similarity import RBF, Kernel, Linear, RowSimilarity, Similarity, TopHat
 
 __all__ = [
     "RBF",
@@ -17,9 +17,11 @@ __all__ = [
     "KCenter",
     "Kernel",
     "LazyGreedy",
+    "Linear",
     "Objective",
     "RowSimilarity",
     "Similarity",
+    "TopHat",
     "plain_greedy",
     "row_nearest_mean",
 ]

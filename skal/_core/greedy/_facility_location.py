@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from skal._core.greedy._objective import Candidates, Objective
-from skal._core.greedy._similarity import Similarity
+from skal._core.greedy._similarity import BoundedSimilarity, RowSimilarity, Similarity
 
 __all__ = ["FacilityLocation"]
 
-_MOST_CANDIDATES = 1024
+_MOST_CANDIDATES, _BOUNDED_CANDIDATES = 1024, 64
 _COLUMN_BYTES = 1 << 27
 # Less than this share of all that is covered is what rounding leaves of nothing.
 _NEGLIGIBLE = 1e-12
+_FLOAT32_ROUNDING = 2.0**-24
 
 
 class FacilityLocation(Objective):
@@ -25,15 +26,18 @@ class FacilityLocation(Objective):
     Parameters
     ----------
     similarity : Similarity of n rows, never negative
+        A `BoundedSimilarity` may have other rows to be covered than candidates.
     weights : float64 Tensor of shape (n,), default=None
-        How much each row counts; None counts all alike.
+        How much each row that is to be covered counts; None counts all alike.
     covered_by : int64 ndarray, default=None
         Rows that cover their surroundings already, as if they had been picked.
 
     Notes
     -----
-    The gain of every row is computed once, ``n²`` similarities, and then of those that could win. Memory: three
-    vectors of length n, and the columns of as many candidates as fit 128 MiB, at least one.
+    With r rows to be covered (n unless told otherwise), the gain of every row is computed once, ``n·r`` similarities,
+    and then of those that could win. Where the similarity has bounds, float32 bounds all gains from above and float64
+    decides among the few that are left. Memory: three vectors of length r, and the columns of as many candidates as
+    fit 128 MiB, at least one.
 
     Gains are computed in float64 and compared in float32, so that the last digits of a sum decide nothing:
     among gains that agree to seven digits, the lowest row wins.
@@ -62,9 +66,15 @@ class FacilityLocation(Objective):
         self, similarity: Similarity, *, weights: Tensor | None = None, covered_by: np.ndarray | None = None
     ) -> None:
         self.n_rows = similarity.n_rows
-        self.n_candidates = max(1, min(_MOST_CANDIDATES, _COLUMN_BYTES // (8 * self.n_rows)))
+        n_references = getattr(similarity, "n_references", self.n_rows)
+        self._bounded: BoundedSimilarity | None = None
+        if isinstance(similarity, RowSimilarity) and similarity.has_upper_bounds():
+            self._bounded = similarity
+        self.bounds_are_cheap = self._bounded is not None
+        most = _BOUNDED_CANDIDATES if self.bounds_are_cheap else _MOST_CANDIDATES
+        self.n_candidates = max(1, min(most, _COLUMN_BYTES // (8 * n_references)))
         self._similarity = similarity
-        ones = torch.ones(self.n_rows, dtype=torch.float64, device=similarity.device)
+        ones = torch.ones(n_references, dtype=torch.float64, device=similarity.device)
         self._weights = ones if weights is None else weights.to(ones)
         self._coverage = torch.zeros_like(ones)
         covered_by = np.empty(0, dtype=np.int64) if covered_by is None else covered_by
@@ -81,8 +91,28 @@ class FacilityLocation(Objective):
         """What each of some rows would add to the sum, (m,)."""
         gains = self._coverage.new_zeros(len(row_idx))
         for where, tile in self._similarity.tiles(row_idx):
-            gains += _added(tile, self._weights[where], self._coverage[where])
+            gains += self._weights[where] @ (tile - self._coverage[where, None]).clamp_(min=0)
         return self._comparable(gains)
+
+    def upper_bounds(self, row_idx: np.ndarray) -> np.ndarray:
+        """Bound the gains of any number of rows from above, (m,)."""
+        if self._bounded is None:
+            return super().upper_bounds(row_idx)
+        parts = [row_idx[start : start + _MOST_CANDIDATES] for start in range(0, len(row_idx), _MOST_CANDIDATES)]
+        return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
+
+    def _upper_bounds(self, row_idx: np.ndarray, bounded: BoundedSimilarity) -> np.ndarray:
+        lower_coverage = (self._coverage * (1 - _FLOAT32_ROUNDING)).float()
+        weights = self._weights.float()
+        upper = self._coverage.new_zeros(len(row_idx))
+        n_summed = 1
+        for where, tile in bounded.upper_tiles(row_idx):
+            upper += weights[where] @ tile.sub_(lower_coverage[where, None]).clamp_(min=0)
+            n_summed = max(n_summed, len(tile))
+        # Rounded as gains are, so that a bound is never below the gain that it bounds.
+        upper *= 1 + (n_summed + 16) * _FLOAT32_ROUNDING
+        rounded_up: np.ndarray = np.nextafter(upper.float().cpu().numpy(), np.float32(np.inf)).astype(np.float64)
+        return rounded_up
 
     def add(self, row: int) -> None:
         """Let a row cover what is like it."""
@@ -93,7 +123,7 @@ class FacilityLocation(Objective):
 
     def columns(self, row_idx: np.ndarray) -> Tensor:
         """Similarities of some candidates to every row, float64 of shape (m, n)."""
-        columns = self._coverage.new_empty((len(row_idx), self.n_rows))
+        columns = self._coverage.new_empty((len(row_idx), len(self._coverage)))
         for where, tile in self._similarity.tiles(row_idx):
             columns[:, where] = tile.T
         return columns
@@ -113,21 +143,26 @@ class FacilityLocation(Objective):
 
 
 class _Columns(Candidates):
-    """Candidates whose similarities to all rows are kept, so that a gain is a pass over one vector."""
+    """Candidates whose similarities to all rows are kept once asked for: a gain is then a pass over one vector."""
 
     objective: FacilityLocation
 
     def __init__(self, objective: FacilityLocation, row_idx: np.ndarray, upper: np.ndarray) -> None:
         super().__init__(objective, row_idx, upper)
-        self._columns = objective.columns(row_idx)
+        self._columns: dict[int, Tensor] = {}
+        if not objective.bounds_are_cheap:
+            self._look_up(np.arange(len(row_idx)))
+
+    def _look_up(self, positions: np.ndarray) -> Tensor:
+        missing = np.array(
+            [position for position in positions.tolist() if position not in self._columns], dtype=np.int64
+        )
+        if len(missing):
+            self._columns |= zip(missing.tolist(), self.objective.columns(self.row_idx[missing]), strict=True)
+        return torch.stack([self._columns[position] for position in positions.tolist()])
 
     def _gains(self, positions: np.ndarray) -> np.ndarray:
-        return self.objective.gains_of_columns(self._columns[positions])
+        return self.objective.gains_of_columns(self._look_up(positions))
 
     def _pass_on(self, position: int) -> None:
-        self.objective.cover(self._columns[position])
-
-
-def _added(similarities: Tensor, weights: Tensor, coverage: Tensor) -> Tensor:
-    """What each candidate adds to the coverage of a tile of rows, (t, m) → (m,)."""
-    return weights @ (similarities - coverage[:, None]).clamp_(min=0)
+        self.objective.cover(self._look_up(np.array([position]))[0])

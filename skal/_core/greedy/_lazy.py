@@ -88,11 +88,29 @@ class LazyGreedy:
         int64 ndarray of shape (budget,)
             In the order of the picks.
         """
+        return self._pick(budget, on_batch, -np.inf)
+
+    def pick_while_it_gains(
+        self, budget: int, on_batch: Callable[[int, float], object] = lambda n_picks, bound: None
+    ) -> np.ndarray:
+        """Add at most `budget` more rows, as `pick` does, until none gains more than the objective's `least_gain`.
+
+        Returns
+        -------
+        int64 ndarray of shape (at most budget,)
+        """
+        return self._pick(min(budget, self._n_left), on_batch, self._objective.least_gain)
+
+    def _pick(self, budget: int, on_batch: Callable[[int, float], object], more_than: float) -> np.ndarray:
         picks: list[int] = []
         while len(picks) < budget:
             candidates, rival = self._choose_candidates(self._objective.n_candidates, _RENEWED)
             n_before = len(picks)
             while len(picks) < budget and (position := _winner(candidates, rival)) is not None:
+                if candidates.lower[position] < candidates.upper[position] and more_than > -np.inf:
+                    candidates.settle(np.array([position]))
+                if candidates.upper[position] <= more_than:
+                    return np.array(picks, dtype=np.int64)
                 picks.append(int(candidates.row_idx[position]))
                 candidates.add(position)
             self._close(candidates, len(picks) - n_before)

@@ -57,7 +57,7 @@ class Objective(ABC):
 
     gains_only_fall: ClassVar[bool] = False
     least_gain: ClassVar[float] = -np.inf
-    bounds_are_cheap: ClassVar[bool] = False
+    bounds_are_cheap: bool = False
     n_candidates: int = 64
 
     n_rows: int

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.blocks import Block, Blocks
+from skal._core.greedy._sq_dist import Float32Bounds
 
-__all__ = ["RBF", "Kernel", "RowSimilarity", "Similarity"]
+__all__ = ["RBF", "BoundedSimilarity", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
+
+_ROUNDED_UP = 1 + 2.0**-20  # more than a kernel may lose to single roundings in float32
+_COARSEST = 0.05  # of the kernel's scale: where float32 sees no more than that, its bounds rule nothing out
 
 
 class Similarity(Protocol):
@@ -29,13 +33,32 @@ class Similarity(Protocol):
         ...
 
 
+class BoundedSimilarity(Similarity, Protocol):
+    """A similarity that may also be bounded in much less time than it takes to compute."""
+
+    n_references: int  # rows whose coverage counts; candidates are n_rows
+
+    def has_upper_bounds(self) -> bool:
+        """Say whether `upper_tiles` may be asked for, and is worth it."""
+        ...
+
+    def upper_tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
+        """Yield as `tiles` does, in float32, numbers that no similarity is above."""
+        ...
+
+
 class Kernel(Protocol):
-    """A similarity as a function of inner products and squared norms, never negative."""
+    """A similarity as a function of inner products and squared norms, never negative.
+
+    One that never rises with the squared distance ``‖x‖² + ‖y‖² − 2·x·y`` says so by ``falls_with_distance = True``
+    and takes float32 too. It is then bounded by float32 products, which is several times faster.
+    """
 
     def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
         """Turn products (t, m) into similarities (t, m), in place where that is easier.
 
-        `sq_norms` is (t, 1), `candidate_sq_norms` is (m,), and all three are float64.
+        `sq_norms` is (t, 1), `candidate_sq_norms` is (m,), and all three are of one dtype, float64 unless
+        ``falls_with_distance``.
         """
         ...
 
@@ -49,6 +72,8 @@ class RowSimilarity:
         For instance ``pool.view("cosine").blocks``.
     kernel : Kernel
         For instance `RBF`.
+    references : Blocks of shape (r, d), default=None
+        The rows that are to be covered, where these are others than the candidates: a sample of a large pool, say.
 
     Examples
     --------
@@ -63,24 +88,42 @@ class RowSimilarity:
            [0.018]])
     """
 
-    def __init__(self, blocks: Blocks, kernel: Kernel) -> None:
-        self.n_rows, self.device = blocks.n_rows, blocks.device
-        self._blocks = blocks
+    def __init__(self, blocks: Blocks, kernel: Kernel, *, references: Blocks | None = None) -> None:
+        references = blocks if references is None else references
+        self.n_rows, self.n_references, self.device = blocks.n_rows, references.n_rows, blocks.device
+        self._candidates, self._references = blocks, references
         self._kernel = kernel
-        (self._sq_norms,) = blocks.map_gather(_sq_norms)
+        (self._sq_norms,) = references.map_gather(_sq_norms)
+        bounds = Float32Bounds(blocks.n_features)
+        self._deflated = (self._sq_norms * (1 - bounds.share) - bounds.underflow).float()
+        self._share = bounds.share
+
+    def has_upper_bounds(self) -> bool:
+        """Say whether the kernel allows for bounds and float32 can see the distances that it cares for."""
+        if not getattr(self._kernel, "falls_with_distance", False):
+            return False
+        return 4.0 * self._share * float(self._sq_norms.max()) <= _COARSEST * getattr(self._kernel, "sq_scale", 1.0)
 
     def tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
         """Yield which rows, and their similarities to the candidates, float64 of shape (len(rows), m)."""
-        candidates = self._blocks.take(candidate_idx).double()
-        candidate_sq_norms = self._sq_norms[torch.from_numpy(candidate_idx).to(self.device)]
-        for tile in self._blocks.tiles():
+        candidates = self._candidates.take(candidate_idx).double()
+        candidate_sq_norms = candidates.square().sum(dim=1)
+        for tile in self._references.tiles():
             products = tile.rows.double() @ candidates.T
             yield tile.slice, self._kernel(products, self._sq_norms[tile.slice, None], candidate_sq_norms)
+
+    def upper_tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
+        """Yield as `tiles` does, in float32, numbers that no similarity is above."""
+        candidates = self._candidates.take(candidate_idx).float()
+        sq_norms = (candidates.double().square().sum(dim=1) * (1 - self._share)).float()
+        for tile in self._references.tiles():
+            products = tile.rows.float() @ candidates.T
+            yield tile.slice, self._kernel(products, self._deflated[tile.slice, None], sq_norms).mul_(_ROUNDED_UP)
 
 
 @dataclass(frozen=True)
 class RBF:
-    """``exp(-‖x - y‖² / sigma²)``.
+    """``exp(-‖x - y‖² / sigma²)``: MaxHerding.
 
     Parameters
     ----------
@@ -89,11 +132,66 @@ class RBF:
         centre them first, as the blocks of ``pool.view("euclidean")`` are.
     """
 
+    falls_with_distance: ClassVar[bool] = True
+
     sigma: float = 1.0
+
+    @property
+    def sq_scale(self) -> float:
+        """Squared distance at which the similarity has fallen to 1/e."""
+        return self.sigma**2
 
     def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
         sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms).clamp_(min=0)
         return sq_dist.mul_(-1.0 / self.sigma**2).exp_()
+
+
+@dataclass(frozen=True)
+class TopHat:
+    """1 where ``‖x - y‖ < radius``, else 0: ProbCover.
+
+    Parameters
+    ----------
+    radius : float
+        In the units of the rows.
+    """
+
+    falls_with_distance: ClassVar[bool] = True
+
+    radius: float
+
+    @property
+    def sq_scale(self) -> float:
+        """Squared distance at which the similarity falls."""
+        return self.radius**2
+
+    def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
+        sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms)
+        return (sq_dist < self.radius**2).to(sq_dist.dtype)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``1 - ‖x - y‖² / (4 sigma²)``, at least 0; with sigma = 1, of unit rows, ``(1 + x·y) / 2``.
+
+    Parameters
+    ----------
+    sigma : float, default=1.0
+        In the units of the rows.
+    """
+
+    falls_with_distance: ClassVar[bool] = True
+
+    sigma: float = 1.0
+
+    @property
+    def sq_scale(self) -> float:
+        """Squared distance at which the similarity has fallen to 3/4."""
+        return self.sigma**2
+
+    def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
+        sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms).clamp_(min=0)
+        return sq_dist.mul_(-0.25 / self.sigma**2).add_(1.0).clamp_(min=0)
 
 
 def _sq_norms(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tuple[Tensor]:

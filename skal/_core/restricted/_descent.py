@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skal._core.anchors import half_costs
 from skal._core.blocks import Blocks
-from skal._core.distances import half_sq_norms, nearest_center
+from skal._core.distances import nearest_center
 from skal._core.products import total
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
@@ -29,13 +30,20 @@ class Descent:
     """Labels, sums and centers of a clustering, and the passes that lower its inertia."""
 
     def __init__(
-        self, pool: Blocks, labels: Tensor, n_clusters: int, surroundings: Surroundings, n_looked_up: int = 0
+        self,
+        pool: Blocks,
+        labels: Tensor,
+        n_clusters: int,
+        surroundings: Surroundings,
+        n_looked_up: int = 0,
+        anchors: Tensor | None = None,
     ) -> None:
         self.pool = pool
         self.labels = labels.clone()
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
         self.clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
+        self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
         )
@@ -51,7 +59,7 @@ class Descent:
                 self.surroundings.renew(self.centers)
                 self._sort_by_group()
             before = self.inertia
-            costs = MoveCosts.of(self.centers, self.clusters.counts, self.surroundings.near, hartigan)
+            costs = MoveCosts.of(self.centers, self.clusters, self.surroundings.near, hartigan)
             found = self.pool.map_gather(best_moves, costs, [self.labels, self.groups, self.order])
             target, gain, is_nearer, cost = found
             filling_idx = self._fill_empty(cost)
@@ -89,8 +97,12 @@ class Descent:
         )
 
     def _fill_empty(self, cost: Tensor) -> Tensor:
-        """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows."""
-        empty = (self.clusters.counts == 0).nonzero().flatten()
+        """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows.
+
+        Anchored clusters may stay empty.
+        """
+        n_anchored = self.clusters.n_anchored
+        empty = n_anchored + (self.clusters.counts[n_anchored:] == 0).nonzero().flatten()
         if len(empty) == 0:
             return empty
         is_spare = (self.clusters.counts[self.labels] > 1) & (cost > _ROUNDING * self.half_sq_norms)
@@ -104,7 +116,7 @@ class Descent:
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
         costliest = cost.topk(self.n_looked_up).indices.sort().values
-        half_norms = torch.where(self.clusters.counts > 0, half_sq_norms(self.centers), torch.inf)
+        half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
         target = self.labels.clone()
         for part in costliest.split(ROWS_AT_ONCE[cost.device.type]):
             target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skal._core.anchors import surcharges
 from skal._core.blocks import Block
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms
@@ -23,7 +24,8 @@ class MoveCosts:
 
     A row of cluster a costs ``wₐ‖x − cₐ‖²`` where it is and ``w‖x − c‖²`` elsewhere: both weights are 1 for
     Lloyd; for Hartigan ``n/(n − 1)`` at home and ``n/(n + 1)`` elsewhere, which counts how the two centers
-    follow. An empty cluster costs infinity: all rows would want to go there.
+    follow. An anchored cluster has both weights 1 and its surcharge (`skal._core.anchors`), which is never less
+    than what a row costs it. An empty cluster without an anchor costs infinity: all rows would want to go there.
     """
 
     near: Neighborhoods
@@ -34,13 +36,16 @@ class MoveCosts:
     weighted_half_norms: Tensor  # (k,)
 
     @classmethod
-    def of(cls, centers: Tensor, cluster_sizes: Tensor, near: Neighborhoods, hartigan: bool) -> MoveCosts:
+    def of(cls, centers: Tensor, clusters: ClusterSums, near: Neighborhoods, hartigan: bool) -> MoveCosts:
         """Weigh the centers."""
-        counts = cluster_sizes.to(centers.dtype)
+        counts = clusters.counts.to(centers.dtype)
+        is_anchored = torch.arange(len(centers), device=centers.device) < clusters.n_anchored
         one = torch.ones_like(counts)
-        away = counts / (counts + 1) if hartigan else one
-        home = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0) if hartigan else one
-        half_norms = torch.where(counts > 0, away * half_sq_norms(centers), torch.inf)
+        away = torch.where(is_anchored, one, counts / (counts + 1)) if hartigan else one
+        alone = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0)
+        home = torch.where(is_anchored, one, alone) if hartigan else one
+        half_norms = away * half_sq_norms(centers) + 0.5 * surcharges(centers, clusters.anchors)
+        half_norms = torch.where((counts > 0) | is_anchored, half_norms, torch.inf)
         return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
 
 

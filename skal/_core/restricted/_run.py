@@ -68,6 +68,7 @@ def restricted_kmeans(
     init: str | Tensor = "k-means++",
     max_iter: int,
     min_improvement: float,
+    anchors: Tensor | None = None,
     on_iteration: OnIteration = lambda iteration, inertia: None,
 ) -> KMeansResult:
     """Cluster a pool into many clusters.
@@ -89,17 +90,20 @@ def restricted_kmeans(
         with all centers.
     min_improvement : float
         A phase ends with a pass that lowers its inertia by less than this fraction.
+    anchors : Tensor of shape (m, d), default=None
+        The anchors of the first m clusters (`skal._core.anchors`), whose cost is lowered in place of their inertia.
     on_iteration : callable of (pass, inertia after it in the space it works in)
 
     Returns
     -------
     KMeansResult
-        Centers are the means of their rows, that of an empty cluster a copy of the largest cluster's;
-        a row's label need not be the nearest of all centers.
+        Centers are the means of their rows, drawn to their anchors if they have some; that of an empty cluster
+        is its anchor or a copy of the largest cluster's. A row's label need not be the nearest of all centers.
         Memory beside pool and sketch: 60 bytes a row and five arrays of n_clusters × d.
     """
     small = sketch.coordinates
     centers = first_centers(small, sketch.axes, n_clusters, init, rng)
+    small_anchors = None if anchors is None else on_axes(anchors, sketch.axes)
     surroundings = Surroundings(centers)
     (labels,) = small.map_gather(assign_by_groups, group_means(centers, surroundings.near))
     n_lloyd = max(1, max_iter // 6)
@@ -112,13 +116,15 @@ def restricted_kmeans(
         (small, max(0, max_iter - n_lloyd - n_full), True),
         (pool, n_full, True),
     ):
-        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up)
+        anchors_here = small_anchors if space is small else anchors
+        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here)
         if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
             descent.swap(rng)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
         labels = descent.labels
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
-    centers = torch.where((counts > 0)[:, None], descent.centers, descent.centers[counts.argmax()])
+    is_placed = (counts > 0) | (torch.arange(n_clusters, device=counts.device) < descent.clusters.n_anchored)
+    centers = torch.where(is_placed[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
     return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
 
@@ -128,7 +134,7 @@ def first_centers(
 ) -> Tensor:
     """Choose first centers on the sketch, by k-means++ on a sample of its rows."""
     if isinstance(init, Tensor):
-        return product(init - axes.mean, axes.directions)
+        return on_axes(init, axes)
     if init == "random":
         return small.take(rng.choice(small.n_rows, size=n_clusters, replace=False))
     at_least, per_center = _SEED_SAMPLE
@@ -142,6 +148,11 @@ def first_centers(
     starts = (sample_pool.take(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
     runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
     return min(runs, key=lambda run: run.partition.inertia).centers
+
+
+def on_axes(points: Tensor, axes: PrincipalAxes) -> Tensor:
+    """Principal coordinates of a few points, (k, d) → (k, n_components)."""
+    return product(points - axes.mean, axes.directions)
 
 
 def measure(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:

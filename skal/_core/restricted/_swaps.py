@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.device import at_most_threads
@@ -67,24 +68,29 @@ def best_splits(
 def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> Merges:
     """Find the cheapest partner of each cluster, among all up to 1024 of them, else among those around it.
 
-    An empty cluster is free as it is: it costs nothing and is its own partner.
+    An empty cluster is free as it is: it costs nothing and is its own partner. An anchored cluster is never freed;
+    one that merges into it pays at the most what its rows cost there before the center follows.
     """
     k = len(centers)
     counts = clusters.counts.double()
     cost = torch.empty(k, dtype=torch.float64, device=centers.device)
     partner = torch.empty(k, dtype=torch.int64, device=centers.device)
     everyone = torch.arange(k, device=centers.device)
+    surcharge = surcharges(centers, clusters.anchors).double()
     for group, around in enumerate(near.candidates):
         own = (near.group_of_center == group).nonzero().flatten()
         others = everyone if k <= _ALL_PAIRS_UP_TO else around
         with at_most_threads(1):  # more round differently
             sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
         weight = counts[own, None] * counts[others] / (counts[own, None] + counts[others]).clamp(min=1)
-        rise = sq_dist.mul_(weight)
+        into_anchored = counts[own, None] * (sq_dist + surcharge[others])
+        rise = torch.where(others < clusters.n_anchored, into_anchored, sq_dist * weight)
         rise[(own[:, None] == others) | (counts[others] == 0)] = torch.inf
         cost[own], position = rise.min(dim=1)
         partner[own] = others[position]
     is_empty = counts == 0
+    cost[: clusters.n_anchored] = torch.inf
+    is_empty[: clusters.n_anchored] = False
     return Merges(torch.where(is_empty, 0.0, cost), torch.where(is_empty, everyone, partner))
 
 

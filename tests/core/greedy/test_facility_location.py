@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skal._core.blocks import Blocks
-from skal._core.greedy import RBF, FacilityLocation, LazyGreedy, RowSimilarity, _facility_location, plain_greedy
+from skal._core.greedy import (
+    RBF,
+    FacilityLocation,
+    LazyGreedy,
+    Linear,
+    RowSimilarity,
+    TopHat,
+    _facility_location,
+    plain_greedy,
+)
 
 CPU = torch.device("cpu")
 
@@ -87,19 +96,19 @@ def test_float32_rows_are_compared_in_float64(rng):
 
 
 @dataclass(frozen=True)
-class TopHat:
-    """1 within a radius, 0 beyond: ProbCover."""
+class Triangle:
+    """Falls evenly to 0 at a reach; says nothing that would allow for bounds."""
 
-    radius: float
+    reach: float
 
     def __call__(self, products, sq_norms, candidate_sq_norms):
-        return (sq_norms + candidate_sq_norms - 2 * products <= self.radius**2).double()
+        return (1 - (sq_norms + candidate_sq_norms - 2 * products).clamp_(min=0).sqrt() / self.reach).clamp_(min=0)
 
 
 def test_another_kernel_is_a_function(rng):
     X = rng.integers(0, 9, size=(150, 2)).astype(float)
-    similarity = RowSimilarity(Blocks(X, CPU, tile_rows=32), TopHat(1.5))
-    near = (np.square(X[:, None] - X).sum(axis=2) <= 1.5**2).astype(float)
+    similarity = RowSimilarity(Blocks(X, CPU, tile_rows=32), Triangle(1.5))
+    near = np.maximum(0, 1 - np.sqrt(np.square(X[:, None] - X).sum(axis=2)) / 1.5)
     picks, _ = dense_greedy(near, np.ones(150), 150)
     assert LazyGreedy(FacilityLocation(similarity)).pick(150).tolist() == picks
 
@@ -121,3 +130,61 @@ def test_a_kernel_that_is_a_matrix(rng):
     matrix = rng.random((120, 120)) ** 6
     picks, _ = dense_greedy(matrix, np.ones(120), 120)
     assert LazyGreedy(FacilityLocation(MatrixSimilarity(matrix))).pick(120).tolist() == picks
+
+
+@pytest.mark.parametrize(
+    ("kernel", "of_sq_dist"),
+    [(TopHat(1.5), lambda sq_dist: sq_dist < 1.5**2), (Linear(0.8), lambda sq_dist: 1 - sq_dist / (4 * 0.8**2))],
+    ids=str,
+)
+def test_kernels_by_their_definition(kernel, of_sq_dist, rng):
+    X = rng.integers(0, 9, size=(150, 2)).astype(float)
+    matrix = np.maximum(0, of_sq_dist(np.square(X[:, None] - X).sum(axis=2)).astype(float))
+    picks, _ = dense_greedy(matrix, np.ones(150), 150)
+    similarity = RowSimilarity(Blocks(X, CPU, tile_rows=32), kernel)
+    assert similarity.has_upper_bounds()
+    assert LazyGreedy(FacilityLocation(similarity)).pick(150).tolist() == picks
+
+
+@pytest.mark.parametrize("kernel", [RBF(0.3), RBF(2.0), TopHat(0.9), Linear(0.5)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bounds_hold_and_are_close(kernel, dtype, rng):
+    X = rng.normal(size=(300, 40)) / 5
+    X[150:] = X[:150] + 1e-5 * rng.normal(size=(150, 40))
+    similarity = RowSimilarity(Blocks(X.astype(str(dtype)[6:]), CPU, dtype=dtype, tile_rows=64), kernel)
+    assert similarity.has_upper_bounds()
+    objective = FacilityLocation(similarity, covered_by=np.arange(20))
+    everything = np.arange(300)
+    gains, upper = objective.gains_in_parts(everything), objective.upper_bounds(everything)
+    assert (upper >= gains).all()
+    if isinstance(kernel, RBF):
+        assert (upper <= gains * 1.01 + 1e-3 * objective.value).all()
+
+
+@pytest.mark.parametrize("n_references", [1, 70])
+def test_other_rows_may_be_covered_than_candidates(n_references, rng):
+    X, others = rng.normal(size=(150, 3)), rng.normal(size=(n_references, 3))
+    similarity = RowSimilarity(Blocks(X, CPU, tile_rows=32), RBF(1.5), references=Blocks(others, CPU, tile_rows=16))
+    kernel = np.exp(-np.square(others.astype(np.float32)[:, None] - X.astype(np.float32)).sum(axis=2) / 1.5**2)
+    picks, value = dense_greedy(kernel, np.ones(n_references), 20)
+    objective = FacilityLocation(similarity)
+    assert LazyGreedy(objective).pick(20).tolist() == picks
+    assert objective.value == pytest.approx(value, rel=1e-6)
+
+
+def test_distances_that_float32_cannot_see_are_left_to_float64(rng):
+    X = rng.normal(size=(60, 3)) * 1e-5 + 1.0
+    similarity = RowSimilarity(Blocks(X, CPU, dtype=torch.float64, tile_rows=16), RBF(1e-5))
+    assert not similarity.has_upper_bounds()
+    picks, _ = dense_greedy(rbf(X, 1e-5), np.ones(60), 20)
+    assert LazyGreedy(FacilityLocation(similarity)).pick(20).tolist() == picks
+
+
+def test_a_similarity_keeps_its_tiles(rng):
+    matrix = rng.random((60, 60))
+    similarity = MatrixSimilarity(matrix.copy())
+    similarity.tiles = lambda candidate_idx: [
+        (slice(0, 60), similarity.matrix[:, candidate_idx[0] : candidate_idx[-1] + 1])
+    ]
+    FacilityLocation(similarity).gains(np.arange(60))
+    np.testing.assert_array_equal(similarity.matrix.numpy(), matrix)

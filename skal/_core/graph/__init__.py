@@ -1,0 +1,28 @@
+"""The graph of nearest neighbours of a pool, and what is computed on it."""
+
+from skal._core.graph._cells import neighbors_by_cells
+from skal._core.graph._coverage import coverage_kernel, levels_of, pick_on_level
+from skal._core.graph._exact import exact_neighbors
+from skal._core.graph._neighbors import Neighbors
+from skal._core.graph._propagation import poisson_learning, spread_labels
+from skal._core.graph._search import nearest_in_pool
+from skal._core.graph._shares import ClassShares
+from skal._core.graph._solve import solve_on_graph
+from skal._core.graph._weights import affinity, edge_weights, normalized_affinity
+
+__all__ = [
+    "ClassShares",
+    "Neighbors",
+    "affinity",
+    "coverage_kernel",
+    "edge_weights",
+    "exact_neighbors",
+    "levels_of",
+    "nearest_in_pool",
+    "neighbors_by_cells",
+    "normalized_affinity",
+    "pick_on_level",
+    "poisson_learning",
+    "solve_on_graph",
+    "spread_labels",
+]

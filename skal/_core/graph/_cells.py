@@ -1,0 +1,155 @@
+"""Approximate nearest neighbours at scale: within the cells that K-means gives, and those around each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skal._core.blocks import Blocks
+from skal._core.distances import half_sq_norms, pairwise_sq_dist, row_sq_dist
+from skal._core.graph._neighbors import Neighbors
+from skal._core.kmeans import lloyd, partition
+from skal._core.seeding import kmeans_plus_plus
+
+__all__ = ["neighbors_by_cells"]
+
+_ROWS_A_CELL = 1024
+_SAMPLE_A_CELL, _PASSES = 64, 6  # enough for cells, which need not be good clusters
+_MOST_PROBES = 64
+_ASKED = 256  # rows whose true neighbours are found to choose the number of probes, and as many to measure the recall
+_SPARE = 6  # proposals of float32 beyond k, ranked by differences
+_ROUNDING = 1e-5  # of distances in float32; copies of a neighbour are as good as itself
+_SCORES_AT_ONCE = {"cpu": 1 << 24, "cuda": 1 << 28}
+
+
+def neighbors_by_cells(pool: Blocks, k: int, rng: np.random.Generator, *, min_recall: float) -> Neighbors:
+    """Find most of the `k` nearest other rows of each row.
+
+    K-means gives cells of some 1,000 rows; the rows of a cell are compared with those of the cells of nearest
+    centroids, as many of them as it takes for `min_recall` on a sample of rows whose neighbours are known exactly.
+
+    Parameters
+    ----------
+    pool : Blocks of shape (n, d)
+    k : int
+        Less than n.
+    rng : numpy.random.Generator
+        Seeds the cells and the samples.
+    min_recall : float
+
+    Returns
+    -------
+    Neighbors
+        `recall` is measured on other rows than the ones by which the probes were chosen.
+
+    Notes
+    -----
+    ``2·n·1024·probes·d`` operations and as many again for the cells. Memory: 8·k + 16 bytes a row and, for one cell,
+    its surroundings in float32.
+    """
+    cells = _Cells(pool, rng)
+    asked_idx = np.sort(rng.choice(pool.n_rows, size=min(pool.n_rows, 2 * _ASKED), replace=False))
+    truth, farthest = _true_neighbors(pool, asked_idx, k)
+    to_choose, to_measure = (slice(first, None, 2) for first in (0, 1))
+    n_probes = cells.enough_probes(asked_idx[to_choose], truth[to_choose], min_recall)
+    indices, sq_dist = cells.search(k, n_probes)
+    is_true = sq_dist[asked_idx[to_measure]] <= farthest[to_measure, None] * (1 + _ROUNDING)
+    return Neighbors(indices, sq_dist, float(is_true.mean()))
+
+
+class _Cells:
+    """Rows of a pool grouped by K-means."""
+
+    def __init__(self, pool: Blocks, rng: np.random.Generator) -> None:
+        self.pool = pool
+        n_cells = max(2, math.ceil(pool.n_rows / _ROWS_A_CELL))
+        sampled_idx = np.sort(rng.choice(pool.n_rows, size=min(pool.n_rows, _SAMPLE_A_CELL * n_cells), replace=False))
+        sample = Blocks(pool.take(sampled_idx), pool.device)
+        start = sample.take(kmeans_plus_plus(sample, n_cells, rng))
+        centers = lloyd(sample, start, max_iter=_PASSES, max_sq_shift=0.0).centers
+        self.labels = partition(pool, centers).labels.cpu().numpy()
+        by_cell = np.argsort(self.labels, kind="stable")
+        sizes = np.bincount(self.labels, minlength=n_cells)
+        self.members = np.split(by_cell, np.cumsum(sizes)[:-1])
+        n_near = min(n_cells, _MOST_PROBES)
+        near = [
+            pairwise_sq_dist(some, centers).topk(n_near, dim=1, largest=False).indices for some in centers.split(1024)
+        ]
+        self.near = torch.cat(near).cpu().numpy()  # cells by nearness of their centroids, a cell's own first
+        own = np.arange(n_cells)
+        for cell in own[self.near[:, 0] != own]:  # centroids that are copies
+            self.near[cell] = np.concatenate([[cell], self.near[cell][self.near[cell] != cell]])[:n_near]
+
+    def enough_probes(self, asked_idx: np.ndarray, truth: np.ndarray, min_recall: float) -> int:
+        """Count the cells around a row's own that hold the share `min_recall` of the true neighbours (m, k)."""
+        place_of = [
+            {cell: place for place, cell in enumerate(self.near[own].tolist())} for own in self.labels[asked_idx]
+        ]
+        places = [
+            place.get(cell, _MOST_PROBES)
+            for place, row in zip(place_of, self.labels[truth].tolist(), strict=True)
+            for cell in row
+        ]
+        wanted = math.ceil(min(1.0, min_recall) * len(places)) - 1
+        return min(int(self.near.shape[1]), int(np.sort(places)[wanted]) + 1)
+
+    def search(self, k: int, n_probes: int) -> tuple[np.ndarray, np.ndarray]:
+        indices = np.empty((self.pool.n_rows, k), dtype=np.int32)
+        sq_dist = np.empty((self.pool.n_rows, k), dtype=np.float32)
+        for cell, members in enumerate(self.members):
+            if len(members) == 0:
+                continue
+            around = self._around(cell, k, n_probes)
+            rows = self.pool.take(around)
+            own = np.searchsorted(around, members)
+            found, found_sq_dist = _nearest_in(rows, torch.from_numpy(own).to(rows.device), k)
+            indices[members] = around[found.cpu().numpy()]
+            sq_dist[members] = found_sq_dist.cpu().numpy()
+        return indices, sq_dist
+
+    def _around(self, cell: int, k: int, n_probes: int) -> np.ndarray:
+        """Rows of the nearest cells, ascending; of more cells where these hold too few."""
+        for n_cells in range(n_probes, self.near.shape[1] + 1):
+            around = np.concatenate([self.members[near] for near in self.near[cell, :n_cells]])
+            if len(around) > k:
+                return np.sort(around)
+        return np.arange(self.pool.n_rows)
+
+
+def _nearest_in(rows: Tensor, own: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The `k` nearest of `rows` (m, d) to the rows at the positions `own`, but for themselves."""
+    half_norms = half_sq_norms(rows)
+    n_proposed = min(k + _SPARE, len(rows) - 1)
+    queries_at_once = max(1, _SCORES_AT_ONCE[rows.device.type] // len(rows))
+    indices, sq_dist = [], []
+    for some in own.split(queries_at_once):
+        scores = torch.addmm(half_norms, rows[some], rows.T, alpha=-1)
+        scores[torch.arange(len(some), device=some.device), some] = torch.inf
+        proposed = scores.topk(n_proposed, dim=1, largest=False).indices.sort(dim=1).values
+        repeated = some.repeat_interleave(n_proposed)
+        exact = row_sq_dist(rows[repeated], rows[proposed.flatten()]).view(proposed.shape)
+        order = exact.sort(dim=1, stable=True).indices[:, :k]
+        indices.append(proposed.gather(1, order))
+        sq_dist.append(exact.gather(1, order))
+    return torch.cat(indices), torch.cat(sq_dist)
+
+
+def _true_neighbors(pool: Blocks, asked_idx: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest other rows of some rows, and the squared distance to the last, in one pass over the pool."""
+    queries = pool.take(asked_idx)
+    own = torch.from_numpy(asked_idx).to(pool.device)[:, None]
+    best = queries.new_full((len(queries), k), torch.inf)
+    nearest = torch.zeros((len(queries), k), dtype=torch.int64, device=pool.device)
+    for tile in pool.tiles():
+        scores = torch.addmm(half_sq_norms(tile.rows), queries, tile.rows.T, alpha=-1)
+        rows = torch.arange(tile.start, tile.start + len(tile.rows), device=pool.device)
+        scores[rows == own] = torch.inf
+        all_scores = torch.cat([best, scores], dim=1)
+        all_rows = torch.cat([nearest, rows.expand(len(queries), -1)], dim=1)
+        best, places = all_scores.topk(k, dim=1, largest=False)
+        nearest = all_rows.gather(1, places)
+    last = pool.take(nearest[:, -1].cpu())
+    return nearest.cpu().numpy(), row_sq_dist(queries, last).cpu().numpy()

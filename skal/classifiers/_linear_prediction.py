@@ -1,0 +1,109 @@
+"""Prediction by one linear layer, whoever found it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.special import expit, log_expit, log_softmax, softmax
+from sklearn.utils.validation import check_is_fitted
+
+from skal._core.blocks import Blocks
+from skal._core.device import ordinary_torch, resolve_device
+from skal._core.linear import linear_logits
+from skal._validation import check_pool
+
+__all__ = ["LinearPredictionMixin"]
+
+
+class LinearPredictionMixin:
+    """Predicts by `coef_` and `intercept_`, on unit rows where ``scaling`` is "l2"."""
+
+    @ordinary_torch()
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            One column, the logit of ``classes_[1]``, where there are two classes at most.
+        """
+        logits = np.concatenate(list(self._logits(X)))
+        return logits[:, 0] if len(self.classes_) <= 2 else logits
+
+    @ordinary_torch()
+    def predict_proba(self, X):
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
+
+    @ordinary_torch()
+    def predict_log_proba(self, X):
+        """Return the logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Minus infinity for a class that no labelled row shows.
+        """
+        return np.concatenate([self._log_probabilities(tile_logits) for tile_logits in self._logits(X)])
+
+    @ordinary_torch()
+    def predict(self, X):
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Read in tiles; memory does not grow with n × n_classes.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        winners = [self._probabilities(tile_logits).argmax(axis=1) for tile_logits in self._logits(X)]
+        return self.classes_[np.concatenate(winners)]
+
+    def _keep_layer(self, coef, intercept):
+        """Keep a layer of (n_classes, d) and (n_classes,); of two classes the log odds, as scikit-learn does."""
+        if len(self.classes_) == 2:
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        self.coef_, self.intercept_ = coef, intercept
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        X = check_pool(self, X, reset=False)
+        device = resolve_device(self.device)
+        coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
+        pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)
+        for tile in pool.tiles():
+            yield linear_logits(tile.rows, coef, intercept).cpu().numpy()
+
+    def _probabilities(self, logits):
+        if len(self.classes_) == 1:
+            return np.ones_like(logits)
+        if len(self.classes_) == 2:
+            return np.hstack([expit(-logits), expit(logits)])
+        return softmax(logits, axis=1)
+
+    def _log_probabilities(self, logits):
+        if len(self.classes_) == 1:
+            return np.zeros_like(logits)
+        if len(self.classes_) == 2:
+            return np.hstack([log_expit(-logits), log_expit(logits)])
+        return log_softmax(logits, axis=1)

@@ -1,0 +1,69 @@
+"""What the samplers share that train a classifier on what is labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from skal._validation import HasMethods
+from skal.classifiers import RidgeProbe
+from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.samplers._cold_start import ColdStartMixin
+
+__all__ = ["LEARNS", "LearnsFromLabelsMixin", "for_each_tile"]
+
+LEARNS = {"classifier": [HasMethods(["fit", "predict_proba"]), None], "initial": [HasMethods(["fit", "select"]), None]}
+
+
+class LearnsFromLabelsMixin(ColdStartMixin):
+    """Trains `classifier` on the labelled rows and keeps it as `classifier_`."""
+
+    def _learn(self, request):
+        """Train, and say whether there was anything to learn from: two classes at least."""
+        self._forget("initial_", "classifier_")
+        if request.labels is None or len(np.unique(request.labels)) < 2:
+            return False
+        self.classifier_ = self._default_classifier() if self.classifier is None else clone(self.classifier)
+        self._set_seed(self.classifier_)
+        X = _for_any_classifier(request.pool.X)
+        fit_on_labeled_rows(self.classifier_, X, request.labels, request.labeled_idx)
+        return True
+
+    def _default_classifier(self):
+        return RidgeProbe()
+
+    def _probabilities(self, rows):
+        """Class probabilities of rows (m, d), float64 of shape (m, n_classes)."""
+        return self.classifier_.predict_proba(rows).astype(np.float64)
+
+
+def for_each_tile(pool, function):
+    """Gather what a function makes of the rows of a pool, as they were given, a tile at a time.
+
+    Parameters
+    ----------
+    pool : Pool of shape (n, d)
+    function : callable of an ndarray of shape (m, d), float32 or float64
+        Gives an ndarray with an entry a row.
+
+    Returns
+    -------
+    ndarray of shape (n, ...)
+    """
+    pool.check_finite()
+    dtype = torch.float64 if str(pool.dtype).removeprefix("torch.") == "float64" else torch.float32
+    gathered = None
+    for tile in pool.raw_blocks(torch.device("cpu"), dtype=dtype).tiles():
+        found = function(tile.rows.numpy())
+        if gathered is None:
+            gathered = np.empty((pool.n_rows, *found.shape[1:]), dtype=found.dtype)
+        gathered[tile.slice] = found
+    return gathered
+
+
+def _for_any_classifier(X):
+    """Give a tensor as an ndarray, which every scikit-learn classifier takes."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    return X.cpu().numpy() if X.dtype != torch.bfloat16 else X.float().cpu().numpy()
