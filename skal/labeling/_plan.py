@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from skal.classifiers import CosineKNNClassifier
+from skal.evaluation import coverage_curve
 
-__all__ = ["Plan", "mean_distance_to"]
+__all__ = ["Plan", "knee_of", "mean_distance_to"]
+
+_LARGEST_POOL, _TIMES_N = 20_000, 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Plan:
         The same if as many images were drawn at random.
     mean_distance_now : float or None
         The same with the labels there are; None where there is none.
+    knee : int or None
+        From how many more labels on each covers little more, by `skal.evaluation.coverage_curve` up to four times `n`.
+        None where n is 0, and for pools of more than 20,000 embeddings, where it would take long.
     """
 
     n: int
@@ -43,14 +49,16 @@ class Plan:
     mean_distance: float
     mean_distance_at_random: float
     mean_distance_now: float | None
+    knee: int | None = None
 
     def __str__(self) -> str:
         now = "" if self.mean_distance_now is None else f", {self.mean_distance_now:.4f} now"
+        knee = "" if self.knee is None else f" From {self.knee} labels on, more cover little more."
         return (
             f"{self.n} picks and {self.n_held_out} to test with, of {self.n_left} images left; selecting takes "
             f"{self.seconds:.1f} s and reads {self.n_bytes / 2**20:.0f} MiB. The mean cosine distance of an image to "
             f"the nearest labelled one is {self.mean_distance:.4f} then ({self.mean_distance_at_random:.4f} with "
-            f"random picks{now})."
+            f"random picks{now}).{knee}"
         )
 
 
@@ -59,3 +67,11 @@ def mean_distance_to(X: npt.NDArray[Any], positions: npt.NDArray[np.int64]) -> f
     nearest = CosineKNNClassifier().fit(np.asarray(X[positions]), np.zeros(len(positions), dtype=np.int64))
     distances, _ = nearest.kneighbors(X, n_neighbors=1)
     return float(distances.mean())
+
+
+def knee_of(X: npt.NDArray[Any], known: npt.NDArray[np.int64], n: int) -> int | None:
+    """From how many labels beside those at `known` on more cover little more; None where that is not looked for."""
+    n_left = len(X) - len(known)
+    if n < 1 or n_left < 2 or len(X) > _LARGEST_POOL:
+        return None
+    return coverage_curve(X, min(_TIMES_N * n, n_left), labeled_indices=known).knee

@@ -12,7 +12,7 @@ from skal import registry
 from skal.labeling._embedding_step import EmbeddingStep
 from skal.labeling._errors import NothingToDoError
 from skal.labeling._pictures import kept_facts
-from skal.labeling._plan import Plan, mean_distance_to
+from skal.labeling._plan import Plan, knee_of, mean_distance_to
 from skal.labeling._pool import ProjectPool
 from skal.labeling._problems import Problems, problems_of_pictures
 from skal.labeling._selection import Selection, Standing, select
@@ -84,7 +84,9 @@ class SelectionStep(EmbeddingStep):
             for positions in (np.concatenate([known, picks]), np.concatenate([known, at_random]))
         ]
         now = mean_distance_to(pool.X, known) if len(known) else None
-        return Plan(n, holdout, len(left), seconds, pool.X.nbytes, distances[0], distances[1], now)
+        return Plan(
+            n, holdout, len(left), seconds, pool.X.nbytes, distances[0], distances[1], now, knee_of(pool.X, known, n)
+        )
 
     def select(self, n: int, *, holdout: int = 0, sampler: Any = None, random_state: int | None = None) -> Round:
         """Pick the images to label next, and put them into the queue.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skal.evaluation import coverage_curve
 from skal.labeling import RULES, LabelingProject
 from skal.labeling._duplicates import Neighborhood
 
@@ -124,6 +125,9 @@ def test_a_plan_records_nothing_and_covers_more_than_random_picks(project):
     assert project.ledger.rounds == ()
     assert (plan.n, plan.n_held_out, plan.n_left, plan.mean_distance_now) == (6, 4, 60, None)
     assert 0 < plan.mean_distance < plan.mean_distance_at_random
+    assert 1 < plan.knee == coverage_curve(project.pool.X, 24).knee < 12
+    assert f"From {plan.knee} labels on" in str(plan)
+    assert project.plan(0, holdout=4).knee is None
     picked = project.select(6, holdout=4)
     X = np.asarray(project.pool.X, dtype=np.float64)
     to_train = project.pool.positions(set(picked.rows) - set(picked.held_out))
