@@ -1,4 +1,4 @@
-"""The paper as one scikit-learn classifier: pick, look up only those labels, train."""
+"""Low-budget learning as one scikit-learn classifier: pick, look up only those labels, train."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from skal._validation import (
     set_random_states,
     warn_of_minus_one,
 )
-from skal.classifiers import LinearProbe
+from skal.classifiers import GraphClassifier
 from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.features._sources import open_images
 from skal.pool import open_pool
 from skal.rounds import IterativeSampler
-from skal.samplers import KMeansSampler
+from skal.samplers import GraphCoverageSampler
 
 __all__ = ["LowBudgetClassifier", "default_classifier", "default_sampler"]
 
 
 def default_sampler():
     """Make what picks where nobody says what."""
-    return KMeansSampler()
+    return GraphCoverageSampler()
 
 
 def default_classifier():
     """Make what is trained where nobody says what."""
-    return LinearProbe()
+    return GraphClassifier()
 
 
 def _classifier_has(method):
@@ -63,10 +63,10 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     sampler : sampler, default=None
-        Chooses the rows. None means ``KMeansSampler()``.
+        Chooses the rows. None means ``GraphCoverageSampler()``.
     classifier : classifier, default=None
-        Trained on them. None means ``LinearProbe()``. Gets the pool as ``X_pool`` where its
-        `fit` has that parameter.
+        Trained on them. None means ``GraphClassifier()``. Gets the pool as ``X_pool`` where its `fit` has that
+        parameter.
     random_state : int, RandomState instance or None, default=None
         Seeds both parts. None leaves them the seeds they have.
 
@@ -94,9 +94,9 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import GridSearchCV
     >>> from skal import LowBudgetClassifier
-    >>> from skal.samplers import KMeansSampler
+    >>> from skal.samplers import GraphCoverageSampler
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = LowBudgetClassifier(KMeansSampler(), random_state=0)
+    >>> model = LowBudgetClassifier(GraphCoverageSampler(), random_state=0)
     >>> search = GridSearchCV(model, {"sampler__budget": [10, 100]}, cv=3)
     >>> search.fit(X, y).best_params_
     {'sampler__budget': 100}

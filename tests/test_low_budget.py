@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skal
-from skal.classifiers import CosineKNNClassifier, GraphClassifier, LinearProbe
+from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.pool import _view
 from skal.rounds import IterativeSampler, Ledger
 from skal.samplers import GraphCoverageSampler, KMeansSampler, MaxEntropySampler, RandomSampler
@@ -97,7 +97,7 @@ def test_rows_labelled_already_are_trained_on_and_not_picked(digits):
 
 def test_the_seed_reaches_both_parts_and_none_leaves_theirs(blobs):
     X, y = blobs
-    model = skal.LowBudgetClassifier(RandomSampler(5, random_state=1), random_state=0)
+    model = skal.LowBudgetClassifier(RandomSampler(5, random_state=1), LinearProbe(), random_state=0)
     first, second = (model.fit(X, y).selected_indices_ for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert model.sampler.random_state == 1
@@ -126,7 +126,8 @@ def test_frames_keep_their_names(blobs):
 
 
 def test_methods_follow_the_classifier():
-    assert hasattr(skal.LowBudgetClassifier(), "decision_function")
+    assert hasattr(skal.LowBudgetClassifier(classifier=LinearProbe()), "decision_function")
+    assert not hasattr(skal.LowBudgetClassifier(), "decision_function")
     assert not hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "decision_function")
     assert hasattr(skal.LowBudgetClassifier(classifier=CosineKNNClassifier()), "predict_proba")
 
@@ -204,6 +205,6 @@ def test_sampler_and_classifier_share_the_graph_of_the_pool(digits, monkeypatch)
     asked, find = [], _view.exact_neighbors
     monkeypatch.setattr(_view, "exact_neighbors", lambda *given: asked.append(given) or find(*given))
     X, X_test, y, y_test = digits
-    model = skal.LowBudgetClassifier(GraphCoverageSampler(10), GraphClassifier()).fit(X, y)
+    model = skal.LowBudgetClassifier(GraphCoverageSampler(10)).fit(X, y)
     assert len(asked) == 1
     assert model.score(X_test, y_test) > 0.7

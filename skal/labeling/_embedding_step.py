@@ -14,6 +14,7 @@ from skal.labeling._embedding import decides_embeddings, extractor_again, extrac
 from skal.labeling._images import is_changed
 from skal.labeling._labels import Labels
 from skal.labeling._manifest import Embedding
+from skal.labeling._model import TrainedModel
 from skal.labeling._pool import ProjectPool
 
 __all__ = ["MODEL", "EmbeddingStep"]
@@ -92,6 +93,11 @@ class EmbeddingStep(Labels):
     def pool(self) -> ProjectPool:
         """The embeddings, `X`, and which image each is of, `rows`."""
         return ProjectPool.open(self.folder / _EMBEDDINGS, self._manifest)
+
+    def _load_model(self) -> TrainedModel:
+        if not (self.folder / MODEL).exists():
+            raise FileNotFoundError(f"There is no model {self.folder / MODEL}; call train() first (skal train).")
+        return TrainedModel.load(self.folder / MODEL, self.pool.X)
 
     def neighborhood(self) -> Neighborhood:
         """The nearest neighbours of each embedding, which say what near duplicates and outlying images are."""

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from skal.labeling._embedding_step import MODEL
 from skal.labeling._errors import NothingToDoError
 from skal.labeling._exchange import ImageFinder, ImportReport, named
-from skal.labeling._model import TrainedModel
 from skal.labeling._selection_step import SelectionStep
 from skal.labeling._votes import agreed_answer, latest_of_each, voter_of
 from skal.labeling.formats import Export, ExportItem, ImportedLabel, Opinion, format_named
@@ -229,7 +227,7 @@ class ExchangeStep(SelectionStep):
 
     def _suggestions(self, rows: Iterable[int]) -> dict[int, tuple[str, float]]:
         model, pool, labels, held_out = (
-            TrainedModel.load(self.folder / MODEL),
+            self._load_model(),
             self.pool,
             self.labels,
             set(self.held_out),

@@ -16,13 +16,14 @@ import torch
 
 import skal.classifiers
 from skal._files._atomic import write_atomically
+from skal._validation import has_fit_parameter
 
 __all__ = ["TrainedModel"]
 
 _FORMAT = "skal model 1"
 _FACTS = "model.json"
-# Kept by their labelled rows and fitted again: there is nothing to train.
-_FITTED_AGAIN = ("CosineKNNClassifier",)
+# Kept by their labelled rows and fitted again: they hold rows, of the pool too, and little is trained.
+_FITTED_AGAIN = ("CosineKNNClassifier", "GraphClassifier")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class TrainedModel:
         Their embeddings.
     labels : ndarray of shape (n_labels,)
         Their labels.
+    n_pool : int
+        Embeddings of the pool that it was trained in; the pool may have grown since.
     """
 
     classifier: Any
@@ -51,6 +54,7 @@ class TrainedModel:
     trained_on: npt.NDArray[np.int64]
     labeled_X: npt.NDArray[Any]
     labels: npt.NDArray[np.str_]
+    n_pool: int
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,7 +81,7 @@ class TrainedModel:
             arrays |= {f"fitted.{each}": array for each, array in fitted.items()}
         facts = {
             "format": _FORMAT, "skal": skal.__version__, "classifier": name, "parameters": _parameters(self.classifier),
-            "fitted": values, "made_by": dict(self.made_by), "identity": dict(self.identity),
+            "fitted": values, "n_pool": self.n_pool, "made_by": dict(self.made_by), "identity": dict(self.identity),
         }  # fmt: skip
         content = BytesIO()
         np.savez(content, **arrays)
@@ -86,8 +90,14 @@ class TrainedModel:
         write_atomically(path, content.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> TrainedModel:
+    def load(cls, path: Path, pool: npt.NDArray[Any]) -> TrainedModel:
         """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : Path
+        pool : ndarray of shape (n, d)
+            The embeddings of the project, which a classifier that stands on the pool is fitted on again.
 
         Raises
         ------
@@ -105,11 +115,21 @@ class TrainedModel:
             if facts["format"] != _FORMAT:
                 raise ValueError(f"it is of format {facts['format']!r}, and this version reads {_FORMAT!r}")
             return cls(
-                _loaded(facts, arrays), facts["made_by"], facts["identity"], arrays["trained_on"],
+                _loaded(facts, arrays, pool), facts["made_by"], facts["identity"], arrays["trained_on"],
                 arrays.get("labeled_X", np.empty((0, 0))), arrays["labels"],
+                int(facts["n_pool"]),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no model of skal, or damaged: {error}. Train again.") from error
+
+    @staticmethod
+    def n_labels_in(path: Path) -> int:
+        """How many labels a kept model knows; nothing is fitted."""
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return len(kept["trained_on"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return 0
 
     def probabilities(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return class probabilities, shape (n, n_classes), in the order of `classes`."""
@@ -154,13 +174,17 @@ def _made(value: Any) -> Any:
     return value
 
 
-def _loaded(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+def _loaded(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], pool: npt.NDArray[Any]) -> Any:
     if facts["classifier"] not in skal.classifiers.__all__:
         raise ValueError(f"it holds a {facts['classifier']!r}, which this version does not know")
     cls = getattr(skal.classifiers, facts["classifier"])
     classifier = cls(**{name: _made(value) for name, value in facts["parameters"].items()})
     if facts["classifier"] in _FITTED_AGAIN:
-        return classifier.fit(arrays["labeled_X"], arrays["labels"])
+        if len(pool) < facts["n_pool"]:
+            raise ValueError(f"it knows a pool of {facts['n_pool']} embeddings, and there are {len(pool)}")
+        rows = pool[: facts["n_pool"]]
+        of_pool = {"X_pool": rows} if has_fit_parameter(classifier, "X_pool") else {}
+        return classifier.fit(arrays["labeled_X"], arrays["labels"], **of_pool)
     fitted = {name: _made(value) for name, value in facts["fitted"].items()}
     fitted |= {name.removeprefix("fitted."): array for name, array in arrays.items() if name.startswith("fitted.")}
     for name, value in fitted.items():

@@ -116,7 +116,7 @@ class LabelingProject(ExchangeStep):
         y = np.array([labels[row] for row in rows.tolist()])
         fitted = fit_on_labeled_rows(self._classifier(classifier), pool.X, y, positions)
         made_by, identity = (embedding.made_by, embedding.identity) if embedding is not None else ({}, {})
-        model = TrainedModel(fitted, made_by, identity, rows, np.asarray(pool.X[positions]), y)
+        model = TrainedModel(fitted, made_by, identity, rows, np.asarray(pool.X[positions]), y, len(pool.X))
         model.save(self.folder / MODEL)
         return model
 
@@ -129,7 +129,7 @@ class LabelingProject(ExchangeStep):
     @property
     def model(self) -> TrainedModel:
         """The model that `train` kept."""
-        return TrainedModel.load(self.folder / MODEL)
+        return self._load_model()
 
     def predict(
         self,
@@ -252,7 +252,7 @@ class LabelingProject(ExchangeStep):
             n_renamed=0 if changes is None else len(changes.renamed),
             classes=dict(self.counts().most_common()),
             has_model=has_model,
-            n_labels_of_model=len(self.model.trained_on) if has_model else 0,
+            n_labels_of_model=TrainedModel.n_labels_in(self.folder / MODEL),
         )
         return replace(status, next_command=next_command(status))
 

@@ -46,7 +46,7 @@ def test_the_whole_way(photos, extractor, tmp_path, label_queue):
 
 
 def test_every_label_says_who_when_how_long_and_in_which_round(project, label_queue):
-    project.select(3)
+    project.select(3, sampler="KMeansSampler")
     label_queue(project, annotator="Ada", seconds=2.5, source="page")
     project.close()
     with LabelingProject.open(project.folder) as again:
@@ -218,7 +218,7 @@ def test_another_backbone_is_refused_and_the_same_goes_on(photos, tmp_path):
 def test_predictions_as_a_table(project, photos, tmp_path, extractor, label_queue):
     project.select(12)
     label_queue(project)
-    project.train()
+    project.train("LinearProbe")
     (photos / "broken.png").write_bytes(b"")
     with pytest.warns(UserWarning, match="left out"):
         predictions = project.predict(photos, extractor=extractor, abstain_below=0.9)
@@ -238,7 +238,7 @@ def test_predictions_as_a_table(project, photos, tmp_path, extractor, label_queu
     assert not list(project.folder.glob("predict-*"))
 
 
-@pytest.mark.parametrize("classifier", ["LinearProbe", "CosineKNNClassifier"])
+@pytest.mark.parametrize("classifier", ["LinearProbe", "RidgeProbe", "CosineKNNClassifier", "GraphClassifier"])
 def test_a_model_is_read_without_running_code(project, label_queue, classifier):
     project.select(9)
     label_queue(project)
@@ -272,7 +272,7 @@ def test_models_that_are_none(project, label_queue):
 def test_a_model_file_that_would_replace_a_method(project, label_queue, name):
     project.select(9)
     label_queue(project)
-    project.train()
+    project.train("LinearProbe")
     path = project.folder / "model.npz"
     with np.load(path) as members:
         content = {member: members[member] for member in members.files}

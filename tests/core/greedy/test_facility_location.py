@@ -135,7 +135,7 @@ def test_a_kernel_that_is_a_matrix(rng):
 @pytest.mark.parametrize(
     ("kernel", "of_sq_dist"),
     [(TopHat(1.5), lambda sq_dist: sq_dist < 1.5**2), (Linear(0.8), lambda sq_dist: 1 - sq_dist / (4 * 0.8**2))],
-    ids=str,
+    ids=["top hat", "linear"],
 )
 def test_kernels_by_their_definition(kernel, of_sq_dist, rng):
     X = rng.integers(0, 9, size=(150, 2)).astype(float)
