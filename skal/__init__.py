@@ -21,6 +21,7 @@ _SUBPACKAGES = (
     "evaluation",
     "features",
     "greedy",
+    "labeling",
     "plotting",
     "pool",
     "registry",
@@ -33,7 +34,7 @@ _SUBPACKAGES = (
 __all__ = ["BaseSampler", "LowBudgetClassifier", "Pool", "SelectionRequest", "__version__", "select", *_SUBPACKAGES]
 
 
-_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "vision")
+_ROOMS_OF_CLASSES = ("samplers", "rounds", "classifiers", "features", "vision", "labeling")
 
 
 def __getattr__(name: str) -> Any:

@@ -28,12 +28,22 @@ from skal.pool import open_pool
 from skal.rounds import IterativeSampler
 from skal.samplers import GraphCoverageSampler
 
-__all__ = ["LowBudgetClassifier"]
+__all__ = ["LowBudgetClassifier", "default_classifier", "default_sampler"]
+
+
+def default_sampler():
+    """Make what picks where nobody says what."""
+    return GraphCoverageSampler()
+
+
+def default_classifier():
+    """Make what is trained where nobody says what."""
+    return GraphClassifier()
 
 
 def _classifier_has(method):
     def check(self):
-        default = GraphClassifier() if self.classifier is None else self.classifier
+        default = default_classifier() if self.classifier is None else self.classifier
         return hasattr(getattr(self, "classifier_", default), method)
 
     return check
@@ -144,8 +154,8 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             check_target_length(self, pool, y)
             if labels is not None or ledger is not None:
                 raise ValueError("labels= and ledger= go with an oracle; an array y holds all labels itself.")
-        self.sampler_ = GraphCoverageSampler() if self.sampler is None else clone(self.sampler)
-        self.classifier_ = GraphClassifier() if self.classifier is None else clone(self.classifier)
+        self.sampler_ = default_sampler() if self.sampler is None else clone(self.sampler)
+        self.classifier_ = default_classifier() if self.classifier is None else clone(self.classifier)
         if self.random_state is not None:
             set_random_states(self.sampler_, self.random_state)
             set_random_states(self.classifier_, self.random_state)

@@ -2,7 +2,8 @@
 
 from skal.features._embedded import Embedded
 from skal.features._extractor import TorchFeatureExtractor
+from skal.features._named_images import NamedImages
 from skal.features._resnet import resnet
 from skal.features._wide_resnet import wide_resnet
 
-__all__ = ["Embedded", "TorchFeatureExtractor", "resnet", "wide_resnet"]
+__all__ = ["Embedded", "NamedImages", "TorchFeatureExtractor", "resnet", "wide_resnet"]

@@ -171,7 +171,7 @@ class EmbeddingFile:
         """Put the images into the order of the file."""
         if isinstance(self.images, FileImages):
             plan = plan_rows(self.images.paths, read, refused, self.images.mark_of)
-            self.images, self.positions = FileImages(plan.paths), plan.positions
+            self.images, self.positions = self.images.reordered(plan.paths), plan.positions
 
     def _planned_paths(self, kept: Manifest) -> list[str]:
         """Read the order of the file when it was last written to."""

@@ -217,7 +217,7 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        images : list of paths, folder, array, torch Dataset or record
+        images : list of paths, folder, NamedImages, array, torch Dataset or record
             Paths of image files; a folder (every image below it, in order of their paths); an array (n, h, w) or
             (n, h, w, c), uint8, c being 1 or 3; a map-style Dataset, whose items, or their first elements, are
             float tensors (c, h, w) to which nothing more is done; or an object that has one of these as `images`.

@@ -107,13 +107,13 @@ class FileImages:
         images, refused, marks = [], {}, 0
         for row in rows:
             try:
-                image, status = decode_with_status(self.paths[row])
+                image, status = decode_with_status(self.file_of(row))
             except UnreadableImage as error:
-                refused[row] = Refusal(str(error), _mark(self.paths[row], error.status))
+                refused[row] = Refusal(str(error), self._mark(self.paths[row], error.status))
                 continue
             images.append(np.array(image) if of_image is None else of_image(image, self.name_of(row)))
             read.append(row)
-            marks += _mark(self.paths[row], status)
+            marks += self._mark(self.paths[row], status)
         return Batch(_as_rows(read), _stacked(images, read, self.name_of), refused, marks % MARKS)
 
     def name_of(self, row: int) -> str:
@@ -129,7 +129,18 @@ class FileImages:
 
     def mark_of(self, path: str) -> int:
         """Hash the path, size and time of change of a file; 0 where there is none."""
-        return _mark(path, None)
+        return self._mark(path, None)
+
+    def file_of(self, row: int) -> str:
+        """Where the file lies that is opened."""
+        return self.paths[row]
+
+    def reordered(self, paths: Iterable[str]) -> FileImages:
+        """The same kind of images in another order; some may be missing, or have been there before."""
+        return FileImages(paths)
+
+    def _mark(self, path: str, status: os.stat_result | None) -> int:
+        return _mark(path, status)
 
 
 class DatasetImages:
@@ -207,6 +218,8 @@ def open_images(images: Any) -> Images:
     TypeError, ValueError
         If it is none of these, or holds no image.
     """
+    if isinstance(images, FileImages):
+        return images
     if isinstance(images, Dataset):
         return _opened_dataset(images)
     if hasattr(images, "images"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -57,6 +57,8 @@ class Ledger(LedgerViews):
         Rows that were asked and are neither labelled nor set aside.
     skipped : ndarray, int64
         Rows set aside: not labelled, and not asked again.
+    held_out : ndarray, int64
+        Rows that were asked to test with, and never to train on. `labeled_indices` holds those that are labelled, too.
     history : tuple of Answer and SetAside
         Everything that was ever given, oldest first.
     unread : tuple of Unread
@@ -156,7 +158,39 @@ class Ledger(LedgerViews):
             pool = {"kind": "pool", "n_samples": int(n_samples)}
             self._add([pool if fingerprint is None else {**pool, "fingerprint": fingerprint}])
 
-    def ask(self, rows: npt.ArrayLike, *, sampler: str = "", goes_on: bool = False) -> Round:
+    def grow(self, n_samples: int) -> None:
+        """Say that rows were added to the pool behind those that were there.
+
+        Parameters
+        ----------
+        n_samples : int
+            Rows of the pool now; as many as before changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than before.
+        """
+        with self._mutex:
+            before = self._bound_n_samples()
+            if n_samples < before:
+                raise ValueError(
+                    f"The ledger is of a pool of {before} rows, and a pool does not shrink to {n_samples}: rows keep "
+                    "their numbers."
+                )
+            if n_samples > before:
+                pool = {"kind": "pool", "n_samples": int(n_samples), "fingerprint": self.fingerprint}
+                self._add([{name: value for name, value in pool.items() if value is not None}])
+
+    def ask(
+        self,
+        rows: npt.ArrayLike,
+        *,
+        sampler: str = "",
+        goes_on: bool = False,
+        held_out: npt.ArrayLike = (),
+        why: Sequence[str] = (),
+    ) -> Round:
         """Record that rows are asked for now.
 
         Parameters
@@ -167,6 +201,10 @@ class Ledger(LedgerViews):
             What picked them.
         goes_on : bool, default=False
             True for rows of the last round, in place of some that were set aside.
+        held_out : array-like of int, default=()
+            Those of the rows that are to test with.
+        why : sequence of str, default=()
+            Why each row was picked; one for each, or none at all.
 
         Returns
         -------
@@ -176,16 +214,23 @@ class Ledger(LedgerViews):
         Raises
         ------
         ValueError
-            If there is no row, or one of them cannot be asked.
+            If there is no row, one of them cannot be asked, a held-out row is none of them, or the reasons are not as
+            many.
         """
         with self._mutex:
-            asked = self._check_rows(rows)
+            asked, to_test = self._check_rows(rows), self._check_rows(held_out)
+            not_asked = sorted(set(to_test) - set(asked))
+            if not_asked:
+                raise ValueError(f"Row {not_asked[0]} is to be held out, and it is none of the rows asked.")
+            if len(why) not in (0, len(asked)):
+                raise ValueError(f"Found {len(why)} reasons in why= for {len(asked)} rows; give one for each, or none.")
             known = [row for row in asked if self._state.is_asked(row) or self._state.current(row) is not None]
             if known or not asked:
                 what = f"Row {known[0]} was asked, labelled or set aside already" if known else "There are no rows"
                 raise ValueError(f"{what}; a round asks for new rows.")
             number = max(1, len(self._state.rounds) + (not goes_on))
-            self._add([Round(number, tuple(asked), len(asked), sampler, datetime.now(UTC)).to_entry()])
+            now, reasons = datetime.now(UTC), tuple(map(str, why))
+            self._add([Round(number, tuple(asked), len(asked), sampler, now, tuple(to_test), reasons).to_entry()])
             return self._state.rounds[-1]
 
     def answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -88,6 +88,10 @@ class Round:
         What picked the rows.
     time : datetime
         When it was asked, in UTC.
+    held_out : tuple of int, default=()
+        Those of the rows that are to test with and never to train on.
+    why : tuple of str, default=()
+        Why each row was picked, in the order of `rows`; empty where nobody said.
     """
 
     number: int
@@ -95,20 +99,33 @@ class Round:
     size: int
     sampler: str
     time: datetime
+    held_out: tuple[int, ...] = ()
+    why: tuple[str, ...] = ()
+
+    def continued(self, more: Round) -> Round:
+        """The round with rows that were asked in place of others."""
+        why = (*self._reasons(), *more._reasons()) if self.why or more.why else ()
+        return replace(self, rows=self.rows + more.rows, held_out=self.held_out + more.held_out, why=why)
+
+    def _reasons(self) -> tuple[str, ...]:
+        return self.why or ("",) * len(self.rows)
 
     def to_entry(self) -> dict[str, Any]:
-        return {
+        entry = {
             "kind": "asked",
             "round": self.number,
             "rows": list(self.rows),
             "sampler": self.sampler,
             "time": self.time.isoformat(),
         }
+        more = {"held_out": list(self.held_out), "why": list(self.why)}
+        return entry | {name: values for name, values in more.items() if values}
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
-        rows = tuple(entry["rows"])
-        return cls(entry["round"], rows, len(rows), entry["sampler"], datetime.fromisoformat(entry["time"]))
+        rows, time = tuple(entry["rows"]), datetime.fromisoformat(entry["time"])
+        held_out, why = tuple(entry.get("held_out", ())), tuple(entry.get("why", ()))
+        return cls(entry["round"], rows, len(rows), entry["sampler"], time, held_out, why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from skal.rounds._records import Answer, Round, SetAside, Unread
@@ -59,6 +58,14 @@ class State:
         standing = self._standing.get(row)
         return standing[-1] if standing else None
 
+    def standing(self, row: int) -> tuple[Answer | SetAside, ...]:
+        """Return everything given for a row that was not taken back, oldest first."""
+        return tuple(self._standing.get(row, ()))
+
+    def held_out(self) -> list[int]:
+        """Return the rows asked that are to test with."""
+        return [row for each in self.rounds for row in each.held_out]
+
     def labeled(self) -> Iterator[Answer]:
         """Yield the standing labels, in the order in which their rows were first asked or given."""
         for standing in self._standing.values():
@@ -82,7 +89,7 @@ class State:
 
     def _take_round(self, asked: Round) -> None:
         if self.rounds and self.rounds[-1].number == asked.number:
-            self.rounds[-1] = replace(self.rounds[-1], rows=self.rounds[-1].rows + asked.rows)
+            self.rounds[-1] = self.rounds[-1].continued(asked)
         else:
             self.rounds.append(asked)
         self._asked.update(asked.rows)

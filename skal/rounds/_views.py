@@ -56,6 +56,11 @@ class LedgerViews:
             return np.array(self._state.skipped(), dtype=np.int64)
 
     @property
+    def held_out(self) -> npt.NDArray[np.int64]:
+        with self._mutex:
+            return np.array(self._state.held_out(), dtype=np.int64)
+
+    @property
     def history(self) -> tuple[Answer | SetAside, ...]:
         with self._mutex:
             return tuple(self._state.history)
@@ -78,6 +83,20 @@ class LedgerViews:
         """
         with self._mutex:
             return self._state.current(int(row))
+
+    def standing(self, row: int) -> tuple[Answer | SetAside, ...]:
+        """Return everything that was given for a row and not taken back, by several people perhaps, oldest first.
+
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        tuple of Answer and SetAside
+        """
+        with self._mutex:
+            return self._state.standing(int(row))
 
     def y(self) -> npt.NDArray[Any]:
         """Return a target for the whole pool: labels where they are known, None elsewhere.

@@ -52,7 +52,7 @@ def views(ledger):
         "n_samples": ledger.n_samples, "fingerprint": ledger.fingerprint, "rounds": ledger.rounds,
         "labeled": ledger.labeled_indices.tolist(), "labels": labels.tolist(), "dtype": labels.dtype,
         "pending": ledger.pending.tolist(), "skipped": ledger.skipped.tolist(), "history": ledger.history,
-        "unread": ledger.unread,
+        "unread": ledger.unread, "held out": ledger.held_out.tolist(),
     }  # fmt: skip
 
 
@@ -451,3 +451,45 @@ def test_twenty_kills_lose_no_acknowledged_label_and_double_none(tmp_path):
         assert 0 <= len(labels) - len(acknowledged) <= 1
         acknowledged = list(range(len(labels)))  # the next process goes on from what is there
     assert len(acknowledged) > 20
+
+
+def test_rows_to_test_with_and_why_each_was_picked(ledger, opened_again):
+    ledger.ask([7, 3, 50], sampler="KMeansSampler", held_out=[50], why=["large cluster", "small cluster", "at random"])
+    ledger.ask([8], goes_on=True)
+    ledger.ask([9], held_out=[9])
+    expected = views(ledger)
+    for seen in (ledger, opened_again(ledger)):
+        assert views(seen) == expected
+        assert seen.held_out.tolist() == [50, 9]
+        assert seen.rounds[0].why == ("large cluster", "small cluster", "at random", "")
+        assert seen.rounds[1].why == ()
+
+
+def test_what_is_wrong_with_rows_to_test_with(ledger):
+    with pytest.raises(ValueError, match="Row 4 is to be held out, and it is none of the rows asked"):
+        ledger.ask([7, 3], held_out=[4])
+    with pytest.raises(ValueError, match="Found 1 reasons in why= for 2 rows"):
+        ledger.ask([7, 3], why=["near the centre"])
+    assert ledger.rounds == ()
+
+
+def test_a_pool_that_grows(ledger, opened_again):
+    ledger.answer(99, "cat")
+    with pytest.raises(ValueError, match="row"):
+        ledger.answer(100, "dog")
+    ledger.grow(120)
+    ledger.answer(100, "dog")
+    seen = opened_again(ledger)
+    assert (seen.n_samples, seen.labels.tolist()) == (120, ["cat", "dog"])
+    with pytest.raises(ValueError, match="does not shrink"):
+        ledger.grow(119)
+
+
+def test_everything_that_stands_for_a_row(ledger, opened_again):
+    ledger.answer(3, "cat", annotator="Ada")
+    ledger.answer(3, "dog", annotator="Grace")
+    ledger.answer(3, "cow", annotator="Grace")
+    ledger.undo(3)
+    for seen in (ledger, opened_again(ledger)):
+        assert [(each.annotator, each.label) for each in seen.standing(3)] == [("Ada", "cat"), ("Grace", "dog")]
+        assert seen.standing(4) == ()

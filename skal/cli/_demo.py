@@ -1,47 +1,17 @@
-"""The command line: parse, call, write. No algorithm."""
+"""skal demo"""
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 from typing import Annotated
 
-from skal._install import hint_for_extra
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-try:
-    import typer
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.table import Column, Table
-except ImportError as error:
-    raise SystemExit(f"The command line needs typer and rich: `{hint_for_extra('cli')}`.") from error
-
-_SHOWN = ("title", "summary", "order", "needs", "carries_over", "runs_rounds")
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Low-budget active learning.")
+__all__ = ["demo"]
 
 
-@app.callback()
-def main() -> None:
-    """Low-budget active learning: which rows are worth labelling, and what that buys."""
-
-
-@app.command()
-def samplers(json: Annotated[bool, typer.Option("--json", help="Print one JSON object a sampler.")] = False) -> None:
-    """List the samplers: what each picks, in which order, and what it needs to know."""
-    from skal import registry
-
-    if json:
-        for entry in registry.samplers():
-            typer.echo(dumps({"class": entry.name, **{name: getattr(entry, name) for name in _SHOWN}}))
-        return
-    table = Table(Column("sampler", no_wrap=True), "picks", "order", "needs")
-    for entry in registry.samplers():
-        table.add_row(entry.name, entry.summary, entry.order, entry.needs)
-    Console().print(table)
-
-
-@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the two pictures; made if it is not there.")] = Path(
         "skal-demo"

@@ -1,0 +1,16 @@
+"""What a caller may want to tell apart from a plain error."""
+
+from __future__ import annotations
+
+__all__ = ["NothingToDoError", "ProjectInUseError"]
+
+
+class NothingToDoError(ValueError):
+    """All that was asked for is done already, or there is nothing yet that it could be done to; the message says which.
+
+    The command line answers it with exit status 3.
+    """
+
+
+class ProjectInUseError(RuntimeError):
+    """Another process has the project open to write."""
