@@ -154,7 +154,10 @@ def ordinary_torch() -> Iterator[None]:
 def at_most_threads(n_threads: int) -> Iterator[None]:
     """Let torch and its BLAS use at most `n_threads` threads for what the calling thread computes."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(n_threads, before))
+    if before <= n_threads:
+        yield
+        return
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:

@@ -28,20 +28,21 @@ def affine(offset: Tensor, rows: Tensor, columns: Tensor, *, alpha: float = 1.0)
     """
     if rows.device.type != "cpu":
         return torch.addmm(offset, rows, columns, alpha=alpha)
-    n_groups = len(rows) // _ROWS_A_GROUP
+    n_rows = rows.shape[0]
+    n_groups = n_rows // _ROWS_A_GROUP
     n_grouped = n_groups * _ROWS_A_GROUP
-    result = rows.new_empty((len(rows), columns.shape[1]))
+    result = rows.new_empty((n_rows, columns.shape[1]))
     if n_groups:
-        groups = rows[:n_grouped].reshape(n_groups, _ROWS_A_GROUP, -1)
+        shape = n_groups, _ROWS_A_GROUP, -1
         with at_most_threads(n_groups):  # with more, some groups would be shared
             torch.baddbmm(
                 offset,
-                groups,
+                rows[:n_grouped].reshape(shape),
                 columns.expand(n_groups, -1, -1),
                 alpha=alpha,
-                out=result[:n_grouped].view(n_groups, _ROWS_A_GROUP, -1),
+                out=result[:n_grouped].view(shape),
             )
-    if n_grouped < len(rows):
+    if n_grouped < n_rows:
         with at_most_threads(1):
             torch.addmm(offset, rows[n_grouped:], columns, alpha=alpha, out=result[n_grouped:])
     return result
