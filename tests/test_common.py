@@ -57,7 +57,14 @@ def quick(entry):
     return entry.make(max_steps=20) if entry.title == "VAAL" else entry.make()
 
 
-@pytest.mark.parametrize("check", skal.testing.sampler_checks(), ids=lambda check: check.__name__)
+LONG = ["check_memory_and_memmap_give_the_same_picks", "check_labelled_rows_are_never_picked"]
+
+
+def of_any_length(check):
+    return pytest.param(check, marks=[pytest.mark.slow] if check.__name__ in LONG else [], id=check.__name__)
+
+
+@pytest.mark.parametrize("check", [of_any_length(check) for check in skal.testing.sampler_checks()])
 @pytest.mark.parametrize("entry", registry.samplers(), ids=lambda entry: entry.name)
 def test_the_contract_of_a_sampler(entry, check):
     check(quick(entry))

@@ -42,6 +42,7 @@ SAMPLERS = [
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+@pytest.mark.slow
 def test_the_picks_are_those_from_the_array(sampler, X):
     y = np.arange(len(X)) % 5
     labeled = np.arange(40)

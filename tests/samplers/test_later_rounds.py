@@ -33,6 +33,7 @@ def test_hardly_a_near_copy_of_a_labelled_row_is_bought(sampler, photos):
 
 
 @pytest.mark.parametrize("rounds", [MultiKMeansSampler, IterativeSampler])
+@pytest.mark.slow
 def test_rounds_buy_hardly_a_photo_twice(rounds, photos):
     X, photo = photos
     picks = rounds(budgets=(50, 100, 150), random_state=0).fit(X).selected_indices_

@@ -116,6 +116,7 @@ def test_the_automatic_bandwidth_is_that_of_k_means(digits):
     assert fewer.sigma_ > sampler.sigma_
 
 
+@pytest.mark.slow
 def test_the_automatic_radius_keeps_95_percent_of_the_balls_pure(digits, monkeypatch):
     X = digits[0]
     clusters = []

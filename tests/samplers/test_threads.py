@@ -8,7 +8,7 @@ from skal.classifiers import CosineKNNClassifier
 from skal.pool import clear_cache
 from skal.samplers import CoreSetSampler, KMeansSampler, MarginSampler, MaxEntropySampler, UniformKMeansSampler
 
-N_THREADS = (1, 2, 3, 4)
+N_THREADS = (1, 2, 4)
 
 
 def make_pool(kind, rng):
@@ -38,6 +38,7 @@ SAMPLERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POOLS)
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
 def test_the_same_picks_for_any_number_of_threads(sampler, kind, rng):

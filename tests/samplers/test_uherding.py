@@ -30,6 +30,7 @@ def smallest_distances(rows):
 
 
 @pytest.mark.parametrize("sigma", ["auto", 0.7])
+@pytest.mark.slow
 def test_exactly_the_greedy_weighted_by_the_lack_of_margin(sigma, digits):
     X, _, y, _ = digits
     labeled = np.arange(10, 60, 2)

@@ -69,6 +69,7 @@ def test_grey_images_are_images_of_three_equal_channels(make, pool):
 
 
 @both
+@pytest.mark.slow
 def test_images_of_mixed_size_are_cropped_or_refused(make, pool, tmp_path):
     images, y = pool
     paths = in_files(images, tmp_path, sizes=((12, 12), (20, 14), (9, 30)))
@@ -80,6 +81,7 @@ def test_images_of_mixed_size_are_cropped_or_refused(make, pool, tmp_path):
 
 @both
 @pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.slow
 def test_one_label_a_class_and_fewer_images_than_a_batch(make, n, pool):
     images, y = pool
     classifier = make().fit(images[:n], y[:n])
@@ -327,6 +329,7 @@ def test_a_training_of_your_own(pool):
     assert half.fit(images, y).loss_curve_ == pytest.approx([each / 2 for each in whole.fit(images, y).loss_curve_])
 
 
+@pytest.mark.slow
 def test_a_sampler_on_embeddings_and_a_classifier_on_the_images(pool, tmp_path):
     images, y = pool
     X = images.reshape(60, -1).astype(np.float32)
