@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 __all__ = ["name_rows", "refuse_another_pool"]
 
-_TODO = "Its row numbers no longer match. Pass the pool that it was begun with, or begin another ledger."
+_WHAT_TO_DO = "Its row numbers no longer match. Pass the pool that it was begun with, or begin another ledger."
 
 
 def name_rows(rows: Sequence[int]) -> str:
@@ -20,9 +20,9 @@ def refuse_another_pool(
 ) -> None:
     """Compare a pool with the one that a ledger says it belongs to; None says nothing."""
     if n_expected not in (None, n_samples):
-        raise ValueError(f"{ledger} is of a pool of {n_expected} rows, and this one has {n_samples}. {_TODO}")
+        raise ValueError(f"{ledger} is of a pool of {n_expected} rows, and this one has {n_samples}. {_WHAT_TO_DO}")
     if fingerprint is not None and expected not in (None, fingerprint):
         raise ValueError(
             f"{ledger} is of another pool of {n_samples} rows: the fingerprint there is {expected}, and that of this "
-            f"one {fingerprint}. {_TODO}"
+            f"one {fingerprint}. {_WHAT_TO_DO}"
         )
