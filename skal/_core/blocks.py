@@ -14,7 +14,7 @@ On a CPU, a kernel hands its tiles to workers (`Block.map_tiles`), and each comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from skal._core.rows import PreparedRows
-from skal._core.workers import on_workers, parallel_reduce
+from skal._core.workers import on_workers, parallel_map, parallel_reduce
 
 __all__ = ["Block", "Blocks", "Tile", "power_of_two_below"]
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TILE_ROWS = {"cpu": 2048, "cuda": 65536}
@@ -75,9 +76,11 @@ class Block:
         Each worker holds a tile, so this is for tiles that are small beside the memory there is. `work` may write what
         it finds for the rows of a tile to slices of tensors that the tiles share.
         """
-        results: list[Result] = []
-        self.reduce_tiles(work, results.append)
-        return results
+        return self.map(lambda where: work(self._tile(where)), self.slices())
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Apply `work` to parts of a tile, or of anything else, as `map_tiles` does to tiles."""
+        return parallel_map(work, items) if self.device.type == "cpu" else [work(item) for item in items]
 
     def reduce_tiles(self, work: Callable[[Tile], Result], merge: Callable[[Result], object]) -> None:
         """Do as `map_tiles`, and call `merge` with each result, in order and one at a time."""

@@ -80,10 +80,22 @@ class PreparedRows:
 
     def take(self, row_idx: np.ndarray) -> Tensor:
         """Return the rows at `row_idx` (m,) int64, shape (m, d)."""
+        if self.device.type != "cpu" or len(row_idx) <= _PIECE_ROWS["cpu"]:
+            return self._take(row_idx)
+        rows = self._empty(len(row_idx))
+
+        def take(part: slice) -> None:
+            rows[part] = self._take(row_idx[part])
+
+        size = _PIECE_ROWS["cpu"]
+        parallel_map(take, [slice(start, start + size) for start in range(0, len(row_idx), size)])
+        return rows
+
+    def _take(self, row_idx: np.ndarray) -> Tensor:
         if self._borrowed is not None:
-            rows = self._borrowed[torch.from_numpy(row_idx).to(self.device)]
+            rows = self._borrowed.index_select(0, torch.from_numpy(row_idx).to(self.device))
         elif self._is_prepared.hold(row_idx):
-            return self._resident[torch.from_numpy(row_idx).to(self.device)]
+            return self._resident.index_select(0, torch.from_numpy(row_idx).to(self.device))
         else:
             rows = self._prepare(self._read(row_idx))
         if not self.are_all_checked:

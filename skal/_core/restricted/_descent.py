@@ -13,8 +13,9 @@ from skal._core.blocks import Blocks
 from skal._core.distances import nearest_center
 from skal._core.products import total
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
-from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
+from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
+from skal._core.workers import parallel_map
 
 __all__ = ["Descent", "OnIteration"]
 
@@ -22,6 +23,9 @@ _PASSES_BETWEEN_REGROUPINGS = 5
 _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
+
+_ROWS_LOOKED_UP_AT_ONCE = {"cpu": 256, "cuda": 65536}
+_ELEMENTS_MOVED_AT_ONCE = 1 << 24
 
 OnIteration = Callable[[int, float], object]
 
@@ -118,8 +122,16 @@ class Descent:
         costliest = cost.topk(self.n_looked_up).indices.sort().values
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
         target = self.labels.clone()
-        for part in costliest.split(ROWS_AT_ONCE[cost.device.type]):
+
+        def look_up(part: Tensor) -> None:
             target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)
+
+        parts = costliest.split(_ROWS_LOOKED_UP_AT_ONCE[cost.device.type])
+        if cost.device.type == "cpu":
+            parallel_map(look_up, parts)
+        else:
+            for part in parts:
+                look_up(part)
         moved = costliest[target[costliest] != self.labels[costliest]]
         if not self._try_move(moved, target):
             return moved[:0]
@@ -148,11 +160,10 @@ class Descent:
     def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
         """Move rows to their targets if that lowers the inertia, counted in float64."""
         moved = self.clusters.copy()
-        for part in row_idx.split(ROWS_AT_ONCE[row_idx.device.type]):
+        for part in row_idx.split(max(1, _ELEMENTS_MOVED_AT_ONCE // self.pool.n_features)):
             rows = self.pool.take(part.cpu())
             moved.add(rows, self.labels[part], sign=-1)
             moved.add(rows, target[part])
-        moved.flush()
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False

@@ -15,9 +15,10 @@ from skal._core.kmeans import KMeansResult, Partition, lloyd
 from skal._core.products import product, total
 from skal._core.projection import PrincipalAxes, principal_axes, project
 from skal._core.restricted._descent import Descent, OnIteration
-from skal._core.restricted._moves import pieces
+from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups, group_means
 from skal._core.seeding import kmeans_plus_plus
+from skal._core.workers import on_workers, parallel_map
 
 __all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
 
@@ -59,6 +60,7 @@ def tile_rows_of(n_features: int) -> int:
     return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
 
 
+@on_workers()
 def restricted_kmeans(
     pool: Blocks,
     sketch: Sketch,
@@ -145,8 +147,13 @@ def first_centers(
         leading = Blocks(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
         return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
     sample_pool = Blocks(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
-    starts = (sample_pool.take(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
-    runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
+
+    def start(own_rng: np.random.Generator) -> KMeansResult:
+        drawn = kmeans_plus_plus(sample_pool, n_clusters, own_rng)
+        return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
+
+    rngs = rng.spawn(_STARTS)
+    runs = parallel_map(start, rngs) if small.device.type == "cpu" else [start(own_rng) for own_rng in rngs]
     return min(runs, key=lambda run: run.partition.inertia).centers
 
 
@@ -159,6 +166,9 @@ def measure(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple
     """Exact squared distance of each row of a block to the center of its cluster, shape (m,)."""
     (labels,) = per_row
     sq_dist = torch.empty(block.n_rows, dtype=torch.float32, device=block.device)
-    for positions, rows in pieces(block):
-        sq_dist[positions] = row_sq_dist(rows, centers[labels[positions]])
+
+    def measure_piece(where: slice, rows: Tensor) -> None:
+        sq_dist[where] = row_sq_dist(rows, centers.index_select(0, labels[where]))
+
+    map_pieces(block, measure_piece)
     return (sq_dist,)
