@@ -32,6 +32,10 @@ class ClusterSums:
     def n_anchored(self) -> int:
         return 0 if self.anchors is None else len(self.anchors)
 
+    def are_anchored(self) -> Tensor:
+        """Mask of the anchored clusters, (k,)."""
+        return torch.arange(len(self.counts), device=self.counts.device) < self.n_anchored
+
     def copy(self) -> ClusterSums:
         """A copy, to try moves on."""
         copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, anchors=self.anchors)

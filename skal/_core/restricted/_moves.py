@@ -16,7 +16,7 @@ from skal._core.distances import half_sq_norms, lowest
 from skal._core.products import affine
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
-__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "map_pieces", "sort_by_group", "sum_by_cluster"]
+__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "map_pieces", "sort_by_group", "sum_by_cluster", "weights"]
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,21 @@ class MoveCosts:
     @classmethod
     def of(cls, centers: Tensor, clusters: ClusterSums, near: Neighborhoods, hartigan: bool) -> MoveCosts:
         """Weigh the centers."""
-        counts = clusters.counts.to(centers.dtype)
-        is_anchored = torch.arange(len(centers), device=centers.device) < clusters.n_anchored
-        one = torch.ones_like(counts)
-        away = torch.where(is_anchored, one, counts / (counts + 1)) if hartigan else one
-        alone = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0)
-        home = torch.where(is_anchored, one, alone) if hartigan else one
+        away, home = weights(clusters, hartigan)
         half_norms = away * half_sq_norms(centers) + 0.5 * surcharges(centers, clusters.anchors)
-        half_norms = torch.where((counts > 0) | is_anchored, half_norms, torch.inf)
+        half_norms = torch.where((clusters.counts > 0) | clusters.are_anchored(), half_norms, torch.inf)
         return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
+
+
+def weights(clusters: ClusterSums, hartigan: bool) -> tuple[Tensor, Tensor]:
+    """Return the weights of squared distances away and at home, as `MoveCosts` says, float32 of shape (k,)."""
+    counts = clusters.counts.float()
+    one = torch.ones_like(counts)
+    if not hartigan:
+        return one, one
+    alone = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0)
+    is_anchored = clusters.are_anchored()
+    return torch.where(is_anchored, one, counts / (counts + 1)), torch.where(is_anchored, one, alone)
 
 
 def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, ...]:
@@ -55,7 +61,8 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
 
     Parameters
     ----------
-    per_row : labels, and the groups and the order that `sort_by_group` gave; each (m,) int64
+    per_row : labels, and the groups and the order that `sort_by_group` gave, each (m,) int64; gain and cost of the last
+        pass, the gain raised by what it may have risen since. Rows that could not gain even so are left alone.
 
     Returns
     -------
@@ -67,13 +74,14 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
     cost : Tensor of shape (m,)
         Half of what the row costs where it is.
     """
-    labels, groups, order = per_row
-    target, gain = torch.empty_like(labels), costs.away.new_empty(block.n_rows)
-    is_nearer, cost_now = torch.empty_like(gain, dtype=torch.bool), torch.empty_like(gain)
+    labels, groups, order, could_gain, cost_before = per_row
+    target, gain, cost_now = labels.clone(), could_gain.clone(), cost_before.clone()
+    is_nearer = torch.zeros_like(gain, dtype=torch.bool)
     n_groups = len(costs.near.candidates)
     for tile in block.tiles():
         tile_order = order[tile.slice]
-        sizes = torch.bincount(groups[tile.slice], minlength=n_groups).tolist()
+        tile_order = tile_order[could_gain[tile.slice][tile_order] > 0]
+        sizes = torch.bincount(groups[tile.slice][tile_order], minlength=n_groups).tolist()
 
         def move(stretch: Stretch, tile: Tile = tile, tile_order: Tensor = tile_order) -> None:
             positions = tile_order[stretch.where]

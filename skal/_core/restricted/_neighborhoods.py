@@ -20,6 +20,7 @@ __all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", 
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
 
 _CENTERS_IN_A_GROUP = 48
+_ONE_GROUP_UP_TO = 144  # centers; the surroundings of a group would be most of them
 _NEIGHBORS_OF_A_CENTER = 24
 _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
 
@@ -59,7 +60,9 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
 def _group_centers(centers: Tensor) -> list[Tensor]:
     """Positions of the centers of each group: by Lloyd's iterations, and what is too large for that by halves."""
     k = len(centers)
-    n_groups = max(1, round(k / _CENTERS_IN_A_GROUP))
+    if k <= _ONE_GROUP_UP_TO:
+        return [torch.arange(k, device=centers.device)]
+    n_groups = round(k / _CENTERS_IN_A_GROUP)
     center_pool = Blocks(centers, centers.device)
     evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
     labels = lloyd(center_pool, center_pool.take(evenly), max_iter=4, max_sq_shift=0.0).partition.labels

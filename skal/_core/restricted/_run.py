@@ -23,11 +23,12 @@ from skal._core.workers import on_workers, parallel_map
 __all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
-_STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
+_STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
 _ROWS_TO_CHOOSE_A_START = 100
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
 _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
+_TILE_ROWS_TO_PROJECT = {"cpu": 2048, "cuda": 65536}
 _TILE_ELEMENTS = 1 << 25
 
 
@@ -47,7 +48,8 @@ def sketch_pool(pool: Blocks) -> Sketch:
     """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
     n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
     axes = principal_axes(pool, n_components)
-    return Sketch(axes, pool.cached(project, axes, tile_rows_of(n_components)))
+    in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
+    return Sketch(axes, in_small_tiles.cached(project, axes, tile_rows_of(n_components)))
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
@@ -113,6 +115,7 @@ def restricted_kmeans(
     n_done = 0
     n_misled = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
     n_looked_up = min(pool.n_rows, max(n_misled, pool.n_rows // _ROWS_TO_ONE_LOOKED_UP + _LEAST_LOOKED_UP))
+    earlier: Descent | None = None
     for space, n_passes, hartigan in (
         (small, min(n_lloyd, max_iter - 1), False),
         (small, max(0, max_iter - n_lloyd - n_full), True),
@@ -122,10 +125,12 @@ def restricted_kmeans(
         descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here)
         if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
             descent.swap(rng)
+        elif space is pool and earlier is not None:
+            descent.take_over(earlier)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
-        labels = descent.labels
+        labels, earlier = descent.labels, descent
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
-    is_placed = (counts > 0) | (torch.arange(n_clusters, device=counts.device) < descent.clusters.n_anchored)
+    is_placed = (counts > 0) | descent.clusters.are_anchored()
     centers = torch.where(is_placed[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
     return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
