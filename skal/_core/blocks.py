@@ -205,6 +205,10 @@ class Blocks:
         (rows,) = self.map_gather(kernel, shared)
         return Blocks(rows, self.device, tile_rows=tile_rows)
 
+    def keep_beside(self, work: Callable[[], Result]) -> Result:
+        """Do some work and return its result; meanwhile other workers read the rows, if all of them can be kept."""
+        return self._rows.keep_beside(work)
+
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows, prepared exactly as in the tiles, shape (len(row_idx), d)."""
         return self._rows.take(np.asarray(row_idx, dtype=np.int64))
