@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skal._core.memory import empty_rows
-from skal._core.workers import parallel_map
+from skal._core.workers import map_on, parallel_map
 
 __all__ = ["PreparedRows", "unit_rows"]
 
@@ -118,17 +118,14 @@ class PreparedRows:
         return rows
 
     def _fill(self, rows: Tensor, start: int) -> None:
-        def fill(piece: Tensor, where: int) -> None:
+        def fill(piece_and_where: tuple[Tensor, int]) -> None:
+            piece, where = piece_and_where
             piece.copy_(self._prepare(self._read(slice(where, where + len(piece)))))
             self._check(piece, where)
 
         size = _PIECE_ROWS[self.device.type]
         pieces = zip(rows.split(size), range(start, start + len(rows), size), strict=True)
-        if self.device.type == "cpu":
-            parallel_map(lambda piece: fill(*piece), pieces)
-            return
-        for piece, where in pieces:
-            fill(piece, where)
+        map_on(self.device, fill, pieces)
 
     def _check(self, rows: Tensor, start: int) -> None:
         """Note the norms of rows read for the first time, and refuse those that have none."""
