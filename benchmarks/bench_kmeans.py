@@ -1,9 +1,10 @@
 """K-means beside its peers in one process, with the same number of threads: time, inertia, memory, accuracy.
 
-Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k); FAISS's SuperKMeans, one
-run of as many iterations (use_super_kmeans); and scikit-learn's KMeans and MiniBatchKMeans (n_init=1). Inertia is over all rows, each at its nearest
-centroid, in float64 sums. `--reference-runs 1` runs one of the reference's five equal runs and counts
-its time five times. flash-kmeans is compared on the pool of ImageNet's size only, and wants a CUDA device.
+Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k); FAISS's
+SuperKMeans, one run of as many iterations (use_super_kmeans); and scikit-learn's KMeans and MiniBatchKMeans
+(n_init=1). Inertia is over all rows, each at its nearest centroid, in float64 sums. `--reference-runs 1` runs
+one of the reference's five equal runs and counts its time five times. `--busy` lets another process have one
+of the cores meanwhile. flash-kmeans is compared on the pool of ImageNet's size only, and wants a CUDA device.
 
     python -m benchmarks.bench_kmeans --data DIR --clusters 100 1000
     python -m benchmarks.bench_kmeans --data DIR --clusters 7500 --peers reference --reference-runs 1

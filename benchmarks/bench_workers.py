@@ -38,7 +38,7 @@ def probes(pool):
     rng = np.random.default_rng(0)
     draws = [rng.choice(len(pool.X), 100, replace=False) for _ in range(24)]
     fits = [(pool.X[rows], pool.y[rows]) for rows in draws]
-    LinearProbe(device="cpu").fit_many(fits)
+    LinearProbe.fit_many([LinearProbe(device="cpu", random_state=seed) for seed in range(24)], fits)
 
 
 def neighbors(pool):

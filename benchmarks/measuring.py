@@ -48,7 +48,7 @@ def one_core_taken(is_taken: bool = True) -> Iterator[None]:
         return
     core = max(os.sched_getaffinity(0))
     code = f"import os; os.sched_setaffinity(0, {{{core}}})\nprint(flush=True)\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as neighbor:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as neighbor:  # noqa: S603
         neighbor.stdout.readline()
         try:
             yield

@@ -23,13 +23,14 @@ import torch
 from torch import Tensor
 
 from skal._core.rows import PreparedRows
-from skal._core.workers import map_on, on_workers, parallel_reduce
+from skal._core.workers import on_workers, parallel_map, parallel_reduce
 
 __all__ = ["Block", "Blocks", "Tile", "power_of_two_below"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_LEAST_FOR_WORKERS = 1 << 18  # numbers; a pass over fewer takes less time than waking somebody up
 _TILE_ROWS = {"cpu": 2048, "cuda": 65536}
 
 
@@ -80,15 +81,19 @@ class Block:
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Apply `work` to parts of a tile, or of anything else, as `map_tiles` does to tiles."""
-        return map_on(self.device, work, items)
+        return parallel_map(work, items) if self._is_for_workers() else [work(item) for item in items]
 
     def reduce_tiles(self, work: Callable[[Tile], Result], merge: Callable[[Result], object]) -> None:
         """Do as `map_tiles`, and call `merge` with each result, in order and one at a time."""
-        if self.device.type == "cpu":
+        if self._is_for_workers():
             parallel_reduce(lambda where: work(self._tile(where)), self.slices(), merge)
             return
         for tile in self.tiles():
             merge(work(tile))
+
+    def _is_for_workers(self) -> bool:
+        """Say whether there is enough to do in a pass that another worker is worth being asked."""
+        return self.device.type == "cpu" and self.n_rows * self.n_features >= _LEAST_FOR_WORKERS
 
     def _tile(self, where: slice) -> Tile:
         start, stop = self.start + where.start, self.start + where.stop
