@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
-from skal._core.device import at_most_threads
+from skal._core.blocks import Block, Blocks, Tile
 from skal._core.products import affine, product, total
+from skal._core.workers import one_thread
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
@@ -54,7 +54,7 @@ def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
 
 def _by_eigh(centered: Tensor, n_components: int) -> Tensor:
     covariance = product(centered.T, centered) / len(centered)
-    with at_most_threads(1):  # as in the other decompositions: more round differently
+    with one_thread():  # as in the other decompositions: more round differently
         directions = _eigenvectors(covariance)
     leading: Tensor = directions[:, -n_components:]
     return leading
@@ -79,7 +79,7 @@ def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
     for _ in range(_SUBSPACE_ITERATIONS):
         basis = _orthonormal(product(centered.T, product(centered, basis)))
     coordinates = product(centered, basis)
-    with at_most_threads(1):
+    with one_thread():
         _, _, rotation = torch.linalg.svd(coordinates, full_matrices=False)
     leading = product(basis, rotation.T)[:, :n_components].flip(1)
     if leading.shape[1] == n_components:
@@ -99,7 +99,7 @@ def _half_random(directions: Tensor) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    with at_most_threads(1):
+    with one_thread():
         basis: Tensor = torch.linalg.qr(columns)[0]
     return basis
 
@@ -118,6 +118,9 @@ def project(block: Block, per_row: tuple[Tensor, ...], axes: PrincipalAxes) -> t
     """Coordinates of the rows of a block on the axes, float32 of shape (m, n_components)."""
     (offset,) = product(axes.mean[None], axes.directions)
     coordinates = torch.empty((block.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=block.device)
-    for tile in block.tiles():
+
+    def project_tile(tile: Tile) -> None:
         coordinates[tile.slice] = affine(-offset, tile.rows, axes.directions)
+
+    block.map_tiles(project_tile)
     return (coordinates,)
