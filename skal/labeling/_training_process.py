@@ -33,10 +33,11 @@ def main() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     warnings.simplefilter("ignore")
     trainer = _Trainer(Path(sys.argv[1]))
-    for _ in sys.stdin:
-        content = trainer.answer()
-        answers.write(len(content).to_bytes(LENGTH, "big") + content)
-        answers.flush()
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # the page has ended meanwhile
+        for _ in sys.stdin:
+            content = trainer.answer()
+            answers.write(len(content).to_bytes(LENGTH, "big") + content)
+            answers.flush()
 
 
 class _Trainer:
