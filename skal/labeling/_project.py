@@ -12,6 +12,7 @@ import numpy as np
 
 import skal.classifiers
 from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.evaluation import holdout_estimate
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
@@ -209,10 +210,13 @@ class LabelingProject(ExchangeStep):
             raise ValueError("The model was trained on held-out images or near duplicates of them; train() again.")
         embedding = self._manifest.embedding
         refuse_another(model.identity, {} if embedding is None else embedding.identity)
-        rows, y = np.array(held_out), np.array([labels[row] for row in held_out])
-        probabilities = model.probabilities(np.asarray(pool.X[pool.positions(held_out)]))
+        positions, y = pool.positions(held_out), np.full(len(pool.rows), None, dtype=object)
+        y[positions] = [labels[row] for row in held_out]
+        known, groups = pool.positions(model.trained_on.tolist()), self.neighborhood().groups()
+        estimate = holdout_estimate(model.classifier, pool.X, y, positions, labeled_indices=known, groups=groups)
+        probabilities = model.probabilities(np.asarray(pool.X[positions]))
         paths = [self.images[row].path for row in held_out]
-        return Evaluation.of(rows, paths, y, model.classes, probabilities)
+        return Evaluation.of(estimate, np.array(held_out), paths, y[positions], model.classes, probabilities)
 
     # ------------------------------------------------------------------ status
 
