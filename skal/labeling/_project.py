@@ -60,7 +60,8 @@ class LabelingProject(ExchangeStep):
     says how good the model is on the pool. Near duplicates never lie on both sides, and one label is spent on a group
     of them: the rule is cleanlab's, a cosine distance below 0.13 times the median distance to the nearest neighbour.
 
-    Finding them takes n² · d operations and two copies of the embeddings, once for each state of the pool.
+    Finding them takes what `skal.Pool.neighbors` takes, once for each state of the pool: n² · d operations up to 65,536
+    images. Of more images a neighbour in twenty may be missed, and with it a near duplicate.
 
     Examples
     --------
