@@ -33,6 +33,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 import skal.classifiers
+from benchmarks.debian_packages import debian_packages
 from benchmarks.pools import LabeledPool, add_data_argument, describe_machine, load_pool
 from skal import Pool, registry
 from skal.datasets import load_fashion_mnist
@@ -89,6 +90,7 @@ def pools(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Lab
     yield "breast cancer", lambda: _bundled("breast_cancer", is_scaled=True)
     if arguments.quick:
         return
+    yield "Debian packages, WordLlama × 256", debian_packages
     yield "Fashion-MNIST, pixels", _pixels
     if arguments.lite0 is not None:
         yield "Fashion-MNIST, Lite0 × 1280", lambda: _lite0(arguments.lite0)
