@@ -1,15 +1,15 @@
 """What each sampler and each head buys at 1, 2, 5 and 10 labels a class, on real pools, against K-means.
 
 Every repetition draws other rows: 4,000 of a large pool, 90 % of a small one. The samplers are those of the registry;
-those that learn from labels go in rounds through the budgets, from K-means on. The heads are trained on what was
-picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a budget, the
-batch that serves a head best: how much better picks there are, not a strategy. Tables give paired differences over the
-repetitions, in points.
+those that learn from labels go in rounds through the budgets, from their own cold start on. The heads are trained on
+what was picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a budget,
+the batch that serves a head best: how much better picks there are, not a strategy. Tables give paired differences over
+the repetitions, in points.
 
 With --work, each selection and score is kept there, and the same command goes on where it was interrupted; --report
 prints what is there. Fashion-MNIST's images are those of Debian's package dataset-fashion-mnist. Its embeddings are
 made by `python -m benchmarks.fashion_mnist --work DIR --images 12000`, to be given as --lite0 DIR; --data takes other
-embeddings.
+embeddings. Texts are those of `benchmarks.debian_packages`.
 
     python -m benchmarks.beyond --quick
     python -m benchmarks.beyond --work DIR --lite0 DIR --data DIR
@@ -19,6 +19,7 @@ embeddings.
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import warnings
 from collections import defaultdict
@@ -79,8 +80,12 @@ def _in_rounds(entry):
 
 
 def is_nested(title: str) -> bool:
-    """Tell whether a sampler's picks for a small budget are the first of those for a large one."""
-    return "smaller budgets are prefixes" in registry.sampler_titled(title).order
+    """Tell whether a sampler's picks for a small budget are the first of those for a large one.
+
+    Not so where another round learns from more labels, or a bandwidth follows the budget.
+    """
+    entry = registry.sampler_titled(title)
+    return entry.needs == "nothing" and re.search("(^|: )smaller budgets are prefixes", entry.order) is not None
 
 
 def pools(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], LabeledPool]]]:

@@ -31,6 +31,8 @@ def test_nested_samplers_pick_once():
     assert beyond.is_nested("Graph coverage")
     assert beyond.is_nested("Core-set")
     assert not beyond.is_nested("K-means")
+    assert not beyond.is_nested("MaxHerding")  # its bandwidth follows the budget
+    assert not beyond.is_nested("UHerding")  # in rounds
 
 
 def test_every_head_of_the_tables_is_there_or_not_yet():
