@@ -2,9 +2,9 @@
 
 Every repetition draws other rows: 4,000 of a large pool, 90 % of a small one. The samplers are those of the registry;
 those that learn from labels go in rounds through the budgets, from their own cold start on. The heads are trained on
-what was picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a budget,
-the batch that serves a head best: how much better picks there are, not a strategy. Tables give paired differences over
-the repetitions, in points.
+what was picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a
+budget, the batch that serves a head best: how much better picks there are, not a strategy. Tables give paired
+differences over the repetitions, in points.
 
 With --work, each selection and score is kept there, and the same command goes on where it was interrupted; --report
 prints what is there. Fashion-MNIST's images are those of Debian's package dataset-fashion-mnist. Its embeddings are
