@@ -1,6 +1,6 @@
 """What each sampler and each head buys at 1, 2, 5 and 10 labels a class, on real pools, against K-means.
 
-Every repetition draws other rows: 4,000 of a large pool, 90 % of a small one. The samplers are those of the registry;
+Every repetition draws other rows: --rows of a large pool, 90 % of a small one. The samplers are those of the registry;
 those that learn from labels go in rounds through the budgets, from their own cold start on. The heads are trained on
 what was picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a
 budget, the batch that serves a head best: how much better picks there are, not a strategy. Tables give paired
@@ -45,7 +45,7 @@ LABELS_A_CLASS = (1, 2, 5, 10)
 BASELINE, BASELINE_HEADS, ORACLE = "K-means", ("1-NN", "LIN"), "oracle"
 _HEADS = {"1-NN": "CosineKNNClassifier", "LIN": "LinearProbe", "ridge": "RidgeProbe", "graph": "GraphClassifier"}
 _SLOW = ("VAAL",)
-_MOST_ROWS, _MOST_TEST_ROWS = 4000, 4000
+_MOST_ROWS = 4000
 
 
 class Cell(NamedTuple):
@@ -125,16 +125,16 @@ def _lite0(folder: Path) -> LabeledPool:
     return LabeledPool("lite0", *parts)
 
 
-def resample(pool: LabeledPool, repetition: int) -> LabeledPool:
-    """Draw the rows of one repetition; a pool without a test set gives a third of its rows for one."""
+def resample(pool: LabeledPool, repetition: int, most_rows: int = _MOST_ROWS) -> LabeledPool:
+    """Draw the rows of one repetition, as many to test; a pool without a test set gives a third of its rows for one."""
     rng = np.random.default_rng(repetition)
     X, y, X_test, y_test = pool.X, np.asarray(pool.y), pool.X_test, np.asarray(pool.y_test)
     if len(X_test) == 0:
         order = rng.permutation(len(X))
         n_test = len(X) // 3
         X, y, X_test, y_test = X[order[n_test:]], y[order[n_test:]], X[order[:n_test]], y[order[:n_test]]
-    rows = np.sort(rng.choice(len(X), size=min(_MOST_ROWS, int(0.9 * len(X))), replace=False))
-    n_test = min(_MOST_TEST_ROWS, len(X_test))
+    rows = np.sort(rng.choice(len(X), size=min(most_rows, int(0.9 * len(X))), replace=False))
+    n_test = min(most_rows, len(X_test))
     return LabeledPool(pool.name, np.asarray(X[rows]), y[rows], np.asarray(X_test[:n_test]), y_test[:n_test])
 
 
@@ -249,6 +249,9 @@ def main() -> None:
     parser.add_argument("--lite0", type=Path, help="folder with embeddings of benchmarks.fashion_mnist")
     parser.add_argument("--work", type=Path, help="folder for selections and scores")
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument(
+        "--rows", type=int, default=_MOST_ROWS, help="of a large pool in a repetition, and of its test set"
+    )
     parser.add_argument("--samplers", nargs="+", help=f"titles of the registry; all but {', '.join(_SLOW)} by default")
     parser.add_argument("--heads", nargs="+", choices=list(_HEADS), help="all by default")
     parser.add_argument("--pools", nargs="+", help="names as the tables have them; all by default")
@@ -279,7 +282,7 @@ def measure(arguments: argparse.Namespace, samplers: dict, heads: dict, work: Pa
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = run(resample(pool, repetition), samplers, heads, path, arguments.report)
+                found = run(resample(pool, repetition, arguments.rows), samplers, heads, path, arguments.report)
             for (labels, sampler, head), values in add_oracle(found).items():
                 scores[Cell(name, labels, sampler, head)][repetition] = values["measures"]
             print(f"{name}, repetition {repetition}: {len(found)} scores", flush=True)
