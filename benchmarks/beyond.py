@@ -224,23 +224,46 @@ def _reference(scores, pool, labels, heads) -> dict[int, float]:
     return max(given, key=lambda of: np.mean(list(of.values())) if of else -1.0)
 
 
+def gaps_to_baseline(scores: dict[Cell, dict[int, float]]) -> dict[Cell, tuple[float, float, float]]:
+    """By cell, the mean of the paired differences to K-means with the same head, and the ends of its 95 % interval."""
+    found = {}
+    for cell, mine in scores.items():
+        reference = scores.get(cell._replace(sampler=BASELINE), {})
+        gaps = np.array([mine[r] - reference[r] for r in sorted(mine.keys() & reference.keys())])
+        if len(gaps) > 1:
+            low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), max(stats.sem(gaps), 1e-12))
+            found[cell] = float(gaps.mean()), float(low), float(high)
+    return found
+
+
 def print_wins(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
     """How often a sampler is surely above and surely below K-means with the same head, over pools and labels."""
+    gaps = gaps_to_baseline(scores)
     print("\nPools and labels a class at which the 95 % interval to K-means is above 0 / around it / below it\n")
     print("| sampler | " + " | ".join(heads) + " |\n" + "|---" * (1 + len(heads)) + "|")
     for sampler in samplers:
         row = []
         for head in heads:
             counts = [0, 0, 0]
-            for cell, mine in scores.items():
+            for cell, (_, low, high) in gaps.items():
                 if (cell.sampler, cell.head) == (sampler, head):
-                    reference = scores.get(cell._replace(sampler=BASELINE), {})
-                    gaps = np.array([mine[r] - reference[r] for r in mine.keys() & reference.keys()])
-                    if len(gaps) > 1:
-                        low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), max(stats.sem(gaps), 1e-12))
-                        counts[0 if low > 0 else 2 if high < 0 else 1] += 1
+                    counts[0 if low > 0 else 2 if high < 0 else 1] += 1
             row.append(" / ".join(map(str, counts)))
         print(f"| {sampler} | " + " | ".join(row) + " |")
+
+
+def print_losses(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
+    """Where a sampler is surely below K-means with the same head, and by how much on average."""
+    gaps = gaps_to_baseline(scores)
+    print("\nWhere the interval is below 0: labels a class (points)\n\n| sampler | loses on |\n|---|---|")
+    for sampler in samplers:
+        places: dict[str, list[str]] = defaultdict(list)
+        for cell, (mean, _, high) in sorted(gaps.items()):
+            if cell.sampler == sampler and cell.head in heads and high < 0:
+                places[f"{cell.pool}, {cell.head}"].append(f"{cell.labels} ({mean:+.1f})")
+        lost = "; ".join(f"{place}: {', '.join(values)}" for place, values in places.items())
+        if sampler != BASELINE:
+            print(f"| {sampler} | {lost or 'nothing that was run'} |")
 
 
 def main() -> None:
@@ -268,6 +291,7 @@ def main() -> None:
     for name in dict.fromkeys(cell.pool for cell in scores):
         print_pool(name, scores, list(samplers), list(heads))
     print_wins(scores, list(samplers), list(heads))
+    print_losses(scores, list(samplers), list(heads))
 
 
 def measure(arguments: argparse.Namespace, samplers: dict, heads: dict, work: Path) -> dict[Cell, dict[int, float]]:
