@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from skal._core.rows import PreparedRows
-from skal._core.workers import on_workers, parallel_map, parallel_reduce
+from skal._core.workers import map_on, on_workers, parallel_reduce
 
 __all__ = ["Block", "Blocks", "Tile", "power_of_two_below"]
 
@@ -80,7 +80,7 @@ class Block:
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Apply `work` to parts of a tile, or of anything else, as `map_tiles` does to tiles."""
-        return parallel_map(work, items) if self.device.type == "cpu" else [work(item) for item in items]
+        return map_on(self.device, work, items)
 
     def reduce_tiles(self, work: Callable[[Tile], Result], merge: Callable[[Result], object]) -> None:
         """Do as `map_tiles`, and call `merge` with each result, in order and one at a time."""
@@ -205,6 +205,10 @@ class Blocks:
         (rows,) = self.map_gather(kernel, shared)
         return Blocks(rows, self.device, tile_rows=tile_rows)
 
+    def keep_beside(self, work: Callable[[], Result]) -> Result:
+        """Do some work and return its result; meanwhile other workers read the rows, if all of them can be kept."""
+        return self._rows.keep_beside(work)
+
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows, prepared exactly as in the tiles, shape (len(row_idx), d)."""
         return self._rows.take(np.asarray(row_idx, dtype=np.int64))
@@ -212,6 +216,10 @@ class Blocks:
     def tiles(self) -> Iterator[Tile]:
         """Yield all rows in order, for what happens in this process only."""
         return Block(self._rows, 0, self.n_rows, self.tile_rows).tiles()
+
+    def map_tiles(self, work: Callable[[Tile], Result]) -> list[Result]:
+        """Apply `work` to each tile as `Block.map_tiles` does, for what happens in this process only."""
+        return Block(self._rows, 0, self.n_rows, self.tile_rows).map_tiles(work)
 
     def half_sq_norms(self) -> Tensor:
         """Return half the squared norm of each row, shape (n,); makes the first pass where none has been made."""
@@ -221,7 +229,7 @@ class Blocks:
     def check_finite(self) -> None:
         """Raise for the first row with NaN or infinity; reads nothing that a pass has read already."""
         if not self._rows.are_all_checked:
-            Block(self._rows, 0, self.n_rows, self.tile_rows).map_tiles(_look_at)
+            self.map_tiles(_look_at)
 
     def whole(self) -> Tensor:
         """Return all rows as one tensor (n, d), for pools that fit in memory."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skal._core.products import affine
 
-__all__ = ["half_sq_norms", "lowest", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
+__all__ = ["half_sq_norms", "least_score", "lowest", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
@@ -42,6 +42,13 @@ def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[T
         best = torch.where(closer, score, best)
         labels = torch.where(closer, local + first, labels)
     return labels, best
+
+
+def least_score(rows: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
+    """Return the score that `nearest_center` finds, (m,), in less time."""
+    parts = zip(*(part.split(_CENTERS_AT_ONCE[rows.device.type]) for part in (centers, half_norms)), strict=True)
+    scores = [affine(norms, rows, some.T, alpha=-1).amin(dim=1) for some, norms in parts]
+    return scores[0] if len(scores) == 1 else torch.stack(scores).amin(dim=0)
 
 
 def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.workers import parallel_map
+from skal._core.memory import empty_rows
+from skal._core.workers import map_on, parallel_map
 
 __all__ = ["PreparedRows", "unit_rows"]
+
+Result = TypeVar("Result")
 
 _PIECE_ROWS = {"cpu": 2048, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
 _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
@@ -78,6 +82,17 @@ class PreparedRows:
         self._fill(rows[n_known:], start + n_known)
         return rows
 
+    def keep_beside(self, work: Callable[[], Result]) -> Result:
+        """Prepare the rows that are kept, if they are all, on workers of which one does some other work first."""
+        if self._borrowed is not None or len(self._resident) < self.n_rows or self.device.type != "cpu":
+            return work()
+        size = _PIECE_ROWS["cpu"]
+        pieces = [slice(start, min(start + size, self.n_rows)) for start in range(0, self.n_rows, size)]
+        found, *_ = parallel_map(
+            lambda piece: work() if piece is None else self.between(piece.start, piece.stop), [None, *pieces]
+        )
+        return cast(Result, found)
+
     def take(self, row_idx: np.ndarray) -> Tensor:
         """Return the rows at `row_idx` (m,) int64, shape (m, d)."""
         if self.device.type != "cpu" or len(row_idx) <= _PIECE_ROWS["cpu"]:
@@ -103,17 +118,14 @@ class PreparedRows:
         return rows
 
     def _fill(self, rows: Tensor, start: int) -> None:
-        def fill(piece: Tensor, where: int) -> None:
+        def fill(piece_and_where: tuple[Tensor, int]) -> None:
+            piece, where = piece_and_where
             piece.copy_(self._prepare(self._read(slice(where, where + len(piece)))))
             self._check(piece, where)
 
         size = _PIECE_ROWS[self.device.type]
         pieces = zip(rows.split(size), range(start, start + len(rows), size), strict=True)
-        if self.device.type == "cpu":
-            parallel_map(lambda piece: fill(*piece), pieces)
-            return
-        for piece, where in pieces:
-            fill(piece, where)
+        map_on(self.device, fill, pieces)
 
     def _check(self, rows: Tensor, start: int) -> None:
         """Note the norms of rows read for the first time, and refuse those that have none."""
@@ -144,7 +156,7 @@ class PreparedRows:
                 )
 
     def _empty(self, n_rows: int) -> Tensor:
-        return torch.empty((n_rows, self.n_features), dtype=self.dtype, device=self.device)
+        return empty_rows((n_rows, self.n_features), self.dtype, self.device)
 
     def _borrow(self) -> Tensor | None:
         """Use the caller's memory as it is where nothing would be changed on the way."""

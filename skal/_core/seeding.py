@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Block, Blocks, Tile
-from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
+from skal._core.distances import half_sq_norms, least_score, pairwise_sq_dist, to_sq_dist
 from skal._core.products import total
 
 __all__ = ["Space", "draw_far_apart", "greedy_kmeans_plus_plus", "kmeans_plus_plus"]
@@ -191,7 +191,7 @@ def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: T
     lowered = torch.empty_like(sq_dist)
 
     def lower(tile: Tile) -> None:
-        _, score = nearest_center(tile.rows, centers, half_norms)
+        score = least_score(tile.rows, centers, half_norms)
         torch.minimum(sq_dist[tile.slice], to_sq_dist(score, tile.half_sq_norms), out=lowered[tile.slice])
 
     block.map_tiles(lower)

@@ -26,7 +26,7 @@ from threadpoolctl import ThreadpoolController
 from skal._core.device import at_most_threads
 from skal._core.quota import cpu_quota
 
-__all__ = ["count_workers", "on_workers", "one_thread", "parallel_map", "parallel_reduce"]
+__all__ = ["count_workers", "map_on", "n_workers_here", "on_workers", "one_thread", "parallel_map", "parallel_reduce"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -93,6 +93,17 @@ def parallel_map(work: Callable[[Item], Result], items: Iterable[Item]) -> list[
     results: list[Result] = []
     parallel_reduce(work, items, results.append)
     return results
+
+
+def map_on(device: torch.device, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do as `parallel_map` for what is computed on a CPU; elsewhere one item after the other, by the calling thread."""
+    return parallel_map(work, items) if device.type == "cpu" else [work(item) for item in items]
+
+
+def n_workers_here() -> int:
+    """Say how many workers there are inside of the innermost `on_workers`; 1 in a worker."""
+    with on_workers():
+        return _here.n_workers
 
 
 def parallel_reduce(work: Callable[[Item], Result], items: Iterable[Item], merge: Callable[[Result], object]) -> None:

@@ -15,7 +15,7 @@ from skal._core.products import total
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster, weights
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
-from skal._core.workers import parallel_map
+from skal._core.workers import map_on
 
 __all__ = ["Descent", "OnIteration"]
 
@@ -154,12 +154,7 @@ class Descent:
         def look_up(part: Tensor) -> None:
             target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)
 
-        parts = costliest.split(_ROWS_LOOKED_UP_AT_ONCE[cost.device.type])
-        if cost.device.type == "cpu":
-            parallel_map(look_up, parts)
-        else:
-            for part in parts:
-                look_up(part)
+        map_on(cost.device, look_up, costliest.split(_ROWS_LOOKED_UP_AT_ONCE[cost.device.type]))
         moved = costliest[target[costliest] != self.labels[costliest]]
         if not self._try_move(moved, target):
             return moved[:0]

@@ -13,7 +13,7 @@ from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center
 from skal._core.kmeans import lloyd
 from skal._core.products import affine
-from skal._core.workers import one_thread, parallel_map
+from skal._core.workers import map_on, one_thread
 
 __all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
 
@@ -52,9 +52,7 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
         candidates: Tensor = torch.cat([positions, near[nearest].flatten()]).unique()
         return candidates
 
-    groups = range(len(members))
-    candidates = parallel_map(around, groups) if centers.device.type == "cpu" else [around(group) for group in groups]
-    return Neighborhoods(group_of_center, candidates)
+    return Neighborhoods(group_of_center, map_on(centers.device, around, range(len(members))))
 
 
 def _group_centers(centers: Tensor) -> list[Tensor]:

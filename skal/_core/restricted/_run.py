@@ -18,7 +18,7 @@ from skal._core.restricted._descent import Descent, OnIteration
 from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups, group_means
 from skal._core.seeding import kmeans_plus_plus
-from skal._core.workers import on_workers, parallel_map
+from skal._core.workers import map_on, on_workers
 
 __all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
 
@@ -157,8 +157,7 @@ def first_centers(
         drawn = kmeans_plus_plus(sample_pool, n_clusters, own_rng)
         return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
 
-    rngs = rng.spawn(_STARTS)
-    runs = parallel_map(start, rngs) if small.device.type == "cpu" else [start(own_rng) for own_rng in rngs]
+    runs = map_on(small.device, start, rng.spawn(_STARTS))
     return min(runs, key=lambda run: run.partition.inertia).centers
 
 

@@ -19,7 +19,7 @@ from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import lowest, row_sq_dist
 from skal._core.restricted._moves import add_cluster_sums, map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
-from skal._core.workers import one_thread, parallel_map
+from skal._core.workers import map_on, one_thread
 
 __all__ = ["Merges", "Splits", "best_merges", "best_splits", "choose_swaps", "swap_targets"]
 
@@ -90,12 +90,7 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
         cost[own], position = lowest(rise)
         partner[own] = others[position]
 
-    groups = range(len(near.candidates))
-    if centers.device.type == "cpu":
-        parallel_map(find, groups)
-    else:
-        for group in groups:
-            find(group)
+    map_on(centers.device, find, range(len(near.candidates)))
     is_empty = counts == 0
     cost[: clusters.n_anchored] = torch.inf
     is_empty[: clusters.n_anchored] = False
