@@ -10,18 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from skal._files._atomic import write_atomically
-from skal.evaluation import holdout_estimate
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
-from skal.labeling._errors import NothingToDoError
-from skal.labeling._exchange_step import ExchangeStep
+from skal.labeling._evaluation_step import EvaluationStep
 from skal.labeling._images import scan
 from skal.labeling._model import TrainedModel
 from skal.labeling._predictions import Predictions
 from skal.labeling._reading import why_unreadable
-from skal.labeling._scores import Evaluation
 from skal.labeling._status import ProjectStatus, next_command
 
 __all__ = ["LabelingProject"]
@@ -29,7 +25,7 @@ __all__ = ["LabelingProject"]
 _REPORT = "report.html"
 
 
-class LabelingProject(ExchangeStep):
+class LabelingProject(EvaluationStep):
     """A folder that holds all that is done with some images: embed, select, label, train, predict.
 
     Make one with `create`, come back to it with `open`. The images stay as they are. Whatever a method was given is on
@@ -146,23 +142,6 @@ class LabelingProject(ExchangeStep):
         )
         return Predictions.of(model, pool.part(positions), places, paths, problem_of, abstain_below)
 
-    def evaluate(self) -> Evaluation:
-        """Compare the model with the held-out labels.
-
-        Returns
-        -------
-        Evaluation
-            Accuracy with Wilson's interval, confusion, mistakes.
-
-        Raises
-        ------
-        NothingToDoError
-            If no held-out image is labelled.
-        ValueError
-            If the model knows one of them, or a near duplicate.
-        """
-        return self._evaluated(self.model)
-
     # ------------------------------------------------------------------ status and report
 
     def status(self, *, compare_images: bool = True) -> ProjectStatus:
@@ -246,36 +225,15 @@ class LabelingProject(ExchangeStep):
         """
         if price is not None and not 0 <= price < float("inf"):
             raise ValueError(f"price={price!r} must be a number of at least 0.")
-        from skal.labeling.report import render
+        from skal.labeling.report import write
 
-        path = self.folder / _REPORT if path is None else Path(path)
-        write_atomically(path, render(self, price=price, on_image=on_image))
-        return path
+        return write(self, self.folder / _REPORT if path is None else Path(path), price=price, on_image=on_image)
 
     def __repr__(self) -> str:
         n_labels = len(self.labels)
         return f"<LabelingProject {os.fspath(self.folder)!r}: {len(self.images)} images, {n_labels} labelled>"
 
     # ------------------------------------------------------------------ what the above stand on
-
-    def _evaluated(self, model: TrainedModel) -> Evaluation:
-        pool, labels = self.pool, self.labels
-        held_out = [row for row in self.held_out if row in labels and row in pool.position_of]
-        if not held_out:
-            raise NothingToDoError(
-                "No held-out image is labelled yet: select(n, holdout=40) draws some (skal select -n 0 --holdout 40)."
-            )
-        if self._near(set(held_out)) & set(model.trained_on.tolist()):
-            raise ValueError("The model was trained on held-out images or near duplicates of them; train() again.")
-        embedding = self._manifest.embedding
-        refuse_another(model.identity, {} if embedding is None else embedding.identity)
-        positions, y = pool.positions(held_out), np.full(len(pool.rows), None, dtype=object)
-        y[positions] = [labels[row] for row in held_out]
-        known, groups = pool.positions(model.trained_on.tolist()), self.neighborhood().groups()
-        estimate = holdout_estimate(model.classifier, pool.X, y, positions, labeled_indices=known, groups=groups)
-        probabilities = model.probabilities(np.asarray(pool.X[positions]))
-        paths = [self.images[row].path for row in held_out]
-        return Evaluation.of(estimate, np.array(held_out), paths, y[positions], model.classes, probabilities)
 
     def _problems_of(self, rows: set[int], place_of: dict[int, int]) -> dict[int, str]:
         return {place_of[row]: why_unreadable(self.path_of(row)) or "not embedded yet" for row in sorted(rows)}

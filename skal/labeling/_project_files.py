@@ -16,9 +16,9 @@ from skal.labeling._manifest import Manifest
 from skal.labeling._settings import Settings, read_settings, write_settings
 from skal.rounds import Ledger
 
-__all__ = ["LEDGER", "MANIFEST", "SETTINGS", "ProjectFiles"]
+__all__ = ["MANIFEST", "SETTINGS", "ProjectFiles"]
 
-MANIFEST, LEDGER, SETTINGS = "manifest.json", "ledger.jsonl", "skal.toml"
+MANIFEST, _LEDGER, SETTINGS = "manifest.json", "ledger.jsonl", "skal.toml"
 
 
 class ProjectFiles:
@@ -241,7 +241,7 @@ class ProjectFiles:
         if self.ledger.n_samples is None and not self.read_only:
             self.ledger.bind(n_images, owner)
         if self.ledger.fingerprint not in (None, owner):
-            raise ValueError(f"{self.folder / LEDGER} belongs to another project; put the right one back.")
+            raise ValueError(f"{self.folder / _LEDGER} belongs to another project; put the right one back.")
         known = self.ledger.n_samples or 0
         if known > n_images:
             raise ValueError(
@@ -280,7 +280,7 @@ def _hashed(folder: Path, paths: Iterable[str], on_image: Callable[[int, int], N
 
 
 def _opened_ledger(folder: Path, read_only: bool) -> Any:
-    path = folder / LEDGER
+    path = folder / _LEDGER
     if read_only:
         return Ledger.read(path) if path.exists() else Ledger()
     try:

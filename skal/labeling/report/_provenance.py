@@ -15,7 +15,6 @@ import skal
 from skal import registry
 from skal.labeling._embedding_step import EMBEDDINGS, MODEL
 from skal.labeling._images import hash_file
-from skal.labeling._project_files import LEDGER
 
 if TYPE_CHECKING:
     from skal.labeling._project import LabelingProject
@@ -65,10 +64,11 @@ def _version(package: str) -> str:
 def _hashes(project: LabelingProject) -> tuple[tuple[str, str], ...]:
     images = sorted((project.images[row].path, project.images[row].sha256) for row in project._manifest.current_rows)
     found = [("images, paths and contents", sha256(json.dumps(images).encode()).hexdigest())]
-    for what, name in (("rounds and labels", LEDGER), ("embeddings", EMBEDDINGS), ("model", MODEL)):
-        path = project.folder / name
-        if path.exists():
-            found.append((f"{what}, {name}", hash_file(path)))
+    kept = {"rounds and labels": project.ledger.path}
+    kept |= {"embeddings": project.folder / EMBEDDINGS, "model": project.folder / MODEL}
+    for what, path in kept.items():
+        if path is not None and path.exists():
+            found.append((f"{what}, {path.name}", hash_file(path)))
     return tuple(found)
 
 

@@ -7,8 +7,10 @@ from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skal._files._atomic import write_atomically
 from skal._install import hint_for_extra
 
 try:
@@ -22,7 +24,7 @@ from skal.labeling.report._facts import facts_of
 if TYPE_CHECKING:
     from skal.labeling._project import LabelingProject
 
-__all__ = ["render"]
+__all__ = ["render", "write"]
 
 # Marks that turn the direction of what comes after them: in a name they could disguise it.
 _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
@@ -50,6 +52,18 @@ def render(
     page = _environment().get_template("report.html")
     text = page.render(css=Markup(css), style_hash=style_hash, **facts_of(project, price, on_image))  # noqa: S704
     return text.encode()
+
+
+def write(
+    project: LabelingProject,
+    path: Path,
+    *,
+    price: float | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write what `render` gives, all of it or nothing, and return where."""
+    write_atomically(path, render(project, price=price, on_image=on_image))
+    return path
 
 
 def _environment() -> Environment:
