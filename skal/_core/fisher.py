@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.products import product
 
 __all__ = ["least_trace"]
 
@@ -108,7 +109,7 @@ def least_trace(
         vectors[step] = blocks.take(picks[step : step + 1])[0].double() * root[pick]
         change = information.change(vectors[step], float(leverages[pick]), float(spreads[pick]), 1.0)
         for tile in blocks.tiles():
-            projections = (tile.rows.double() @ change.directions).mul_(root[tile.slice, None])
+            projections = product(tile.rows.double(), change.directions).mul_(root[tile.slice, None])
             change.apply(projections, leverages[tile.slice], spreads[tile.slice])
         on_pick(step + 1, float(gains[pick]))
     kept: np.ndarray = pool_idx[picks[_missed_most(information, vectors, budget)]]
@@ -135,7 +136,7 @@ def _weighted_squares(blocks: Blocks, weights: Tensor) -> Tensor:
     total = torch.zeros((blocks.n_features, blocks.n_features), dtype=torch.float64, device=blocks.device)
     for tile in blocks.tiles():
         rows = tile.rows.double()
-        total += (rows * weights[tile.slice, None]).T @ rows
+        total += product((rows * weights[tile.slice, None]).T, rows)
     return total / blocks.n_rows
 
 
@@ -144,6 +145,6 @@ def _quadratic_forms(blocks: Blocks, weights: Tensor, information: _Information)
     leverages, spreads = torch.empty_like(weights), torch.empty_like(weights)
     for tile in blocks.tiles():
         rows = tile.rows.double()
-        leverages[tile.slice] = weights[tile.slice] * (rows @ information.inverse * rows).sum(dim=1)
-        spreads[tile.slice] = weights[tile.slice] * (rows @ information.spread * rows).sum(dim=1)
+        leverages[tile.slice] = weights[tile.slice] * (product(rows, information.inverse) * rows).sum(dim=1)
+        spreads[tile.slice] = weights[tile.slice] * (product(rows, information.spread) * rows).sum(dim=1)
     return leverages, spreads

@@ -139,7 +139,7 @@ class MaxHerdingSampler(BaseSampler):
         self.verbose = verbose
 
     def _select_rows(self, request):
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
         herd = Herd(request, view, self.kernel, self.max_references, self.max_candidates)
         self.sigma_ = self._resolve_sigma(request, view)
@@ -149,6 +149,8 @@ class MaxHerdingSampler(BaseSampler):
     def _resolve_sigma(self, request, view):
         if self.sigma != "auto":
             return float(self.sigma)
+        if self.kernel == "linear" and self.metric == "cosine":
+            return 1.0
         if self.kernel == "linear":
             longest = math.sqrt(2.0 * float(view.blocks.half_sq_norms().max()))
             return longest / view.frame.factor if longest > 0 else 1.0

@@ -135,7 +135,7 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
 
     def _select_rows(self, request):
         self._forget("sigma_")
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
         if not self._learn(request):
             return self._select_cold(request)

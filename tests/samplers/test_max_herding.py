@@ -135,6 +135,18 @@ def test_the_automatic_radius_keeps_95_percent_of_the_balls_pure(digits, monkeyp
     assert pure_share(sampler.sigma_ * (1 + 1e-6)) < 0.95
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "tophat"])
+def test_rows_in_a_tight_cone_are_told_apart(kernel, rng):
+    X = np.ones(6) + 1e-6 * rng.normal(size=(300, 6))
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    sq_dist = np.square(unit[:, None] - unit).sum(axis=2)
+    sigma = float(np.sqrt(np.median(sq_dist)))
+    picks = MaxHerdingSampler(12, kernel=kernel, sigma=sigma).fit_select(X)
+    expected = greedy(KERNELS[kernel](sq_dist, sigma), [], 12, while_it_gains=True)
+    assert picks[: len(expected)].tolist() == expected
+    assert len(expected) > 3
+
+
 def test_a_sample_is_covered_in_place_of_a_large_pool(digits):
     X = digits[0]
     sampler = MaxHerdingSampler(15, sigma=0.5, max_references=100, random_state=0).fit(X)
