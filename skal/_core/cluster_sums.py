@@ -92,7 +92,7 @@ class ClusterSums:
 
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
-        scatter = torch.linalg.vector_norm(self.sums, dim=1).square_() / self.counts.clamp(min=1)
+        scatter: Tensor = torch.linalg.vector_norm(self.sums, dim=1).square_() / self.counts.clamp(min=1)
         if self.anchors is not None:
             m = len(self.anchors)
             scatter[:m] = anchored_scatter(self.sums[:m], self.counts[:m], self.anchors)

@@ -14,7 +14,7 @@ _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
 def half_sq_norms(centers: Tensor) -> Tensor:
     """Half the squared norm of each row, accumulated in float64, shape (k,)."""
-    norms = torch.linalg.vector_norm(centers, dim=1, dtype=torch.float64)
+    norms: Tensor = torch.linalg.vector_norm(centers, dim=1, dtype=torch.float64)
     return norms.square_().mul_(0.5).to(centers.dtype)
 
 
