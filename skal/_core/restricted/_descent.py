@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skal._core.anchors import half_costs
 from skal._core.blocks import Blocks
+from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import nearest_center
 from skal._core.products import total
 from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster, weights
@@ -42,12 +43,13 @@ class Descent:
         surroundings: Surroundings,
         n_looked_up: int = 0,
         anchors: Tensor | None = None,
+        clusters: ClusterSums | None = None,
     ) -> None:
         self.pool = pool
         self.labels = labels.clone()
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
-        self.clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
+        self.clusters = clusters or pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
