@@ -10,10 +10,10 @@ from torch import Tensor
 
 from skal._core.anchors import half_costs
 from skal._core.blocks import Blocks
-from skal._core.distances import nearest_center
+from skal._core.cluster_sums import ClusterSums
 from skal._core.products import total
-from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster
-from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Surroundings
+from skal._core.restricted._moves import MoveCosts, best_moves, look_up, sort_by_group, sum_by_cluster, sum_moves
+from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
 
 __all__ = ["Descent", "OnIteration"]
@@ -42,7 +42,8 @@ class Descent:
         self.labels = labels.clone()
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
-        self.clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
+        self._of_sums = n_clusters, pool.sum_steps()
+        self.clusters = pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
@@ -115,12 +116,11 @@ class Descent:
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
-        costliest = cost.topk(self.n_looked_up).indices.sort().values
+        is_costliest = torch.zeros_like(self.labels, dtype=torch.bool)
+        is_costliest[cost.topk(self.n_looked_up).indices] = True
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
-        target = self.labels.clone()
-        for part in costliest.split(ROWS_AT_ONCE[cost.device.type]):
-            target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)
-        moved = costliest[target[costliest] != self.labels[costliest]]
+        (target,) = self.pool.map_gather(look_up, (self.centers, half_norms), [self.labels, is_costliest])
+        moved = (target != self.labels).nonzero().flatten()
         if not self._try_move(moved, target):
             return moved[:0]
         self._sort_by_group()
@@ -147,18 +147,19 @@ class Descent:
 
     def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
         """Move rows to their targets if that lowers the inertia, counted in float64."""
-        moved = self.clusters.copy()
-        for part in row_idx.split(ROWS_AT_ONCE[row_idx.device.type]):
-            rows = self.pool.take(part.cpu())
-            moved.add(rows, self.labels[part], sign=-1)
-            moved.add(rows, target[part])
-        moved.flush()
+        if len(row_idx) == 0:
+            return True
+        goals = self.labels.clone()
+        goals[row_idx] = target[row_idx]
+        moved = self.clusters.plus(
+            self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [self.labels, goals])
+        )
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False
         self.clusters, self.inertia = moved, inertia
         self.centers = moved.means(self.centers)
-        self.labels[row_idx] = target[row_idx]
+        self.labels = goals
         return True
 
 

@@ -106,7 +106,7 @@ class GroupMeans:
 def group_means(centers: Tensor, near: Neighborhoods) -> GroupMeans:
     """Compute the mean of the centers of each group."""
     n_groups, n_features = len(near.candidates), centers.shape[1]
-    sums = ClusterSums(n_groups, n_features, centers.device, precise=True)
+    sums = ClusterSums(n_groups, n_features, centers.device)
     sums.add(centers, near.group_of_center)
     group_centers = sums.means(torch.zeros((n_groups, n_features), device=centers.device))
     return GroupMeans(near, centers, half_sq_norms(centers), group_centers, half_sq_norms(group_centers))

@@ -18,7 +18,7 @@ from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.device import at_most_threads
 from skal._core.distances import row_sq_dist
-from skal._core.restricted._moves import add_cluster_sums, pieces
+from skal._core.restricted._moves import pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
 
 __all__ = ["Merges", "Splits", "best_merges", "best_splits", "choose_swaps", "swap_targets"]
@@ -57,8 +57,9 @@ def best_splits(
         thresholds = 0.5 * (second.double().square().sum(dim=1) - first.double().square().sum(dim=1))
         shared = directions, thresholds.to(centers.dtype)
         (is_second,) = pool.map_gather(is_nearer_to_second, shared, [labels])
-        of_second = pool.map_reduce(sum_second, add_cluster_sums, len(centers), [labels, is_second])
-        of_first = clusters.minus(of_second)
+        shared_by_sums = len(centers), clusters.steps
+        of_second = pool.map_reduce(sum_second, ClusterSums.plus, shared_by_sums, [labels, is_second])
+        of_first = clusters.plus(of_second, sign=-1)
         first, second = of_first.means(first), of_second.means(second)
     gain = of_first.scatter() + of_second.scatter() - clusters.scatter()
     is_split = is_filled & (of_first.counts > 0) & (of_second.counts > 0)
@@ -155,14 +156,14 @@ def is_nearer_to_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple
     return (is_second,)
 
 
-def sum_second(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> ClusterSums:
-    """Add up by cluster those rows of a block that go with the second center."""
+def sum_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    """Add up by cluster those rows of a block that go with the second center; `shared` as for `sum_by_cluster`."""
     labels, is_second = per_row
-    sums = ClusterSums(n_clusters, block.n_features, block.device)
+    n_clusters, steps = shared
+    sums = ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
     for where, rows in pieces(block):
         chosen = is_second[where]
         sums.add(rows[chosen], labels[where][chosen])
-    sums.flush()
     return sums
 
 
