@@ -10,10 +10,9 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_validation", "pool", "base", "_pipeline",
-    "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation", "labeling",
-    "plotting",
-    "testing", "_demo", "cli", "__main__",
+    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
+    "_pipeline", "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation",
+    "labeling", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.

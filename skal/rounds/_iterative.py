@@ -16,6 +16,7 @@ from skal._validation import (
     fit_context,
     fixed_seed,
     labeled_rows,
+    refuse_chunks,
     rows_of,
     set_random_states,
     with_callbacks,
@@ -122,6 +123,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     _order = "by round"
     _needs = "nothing"
     _runs_rounds = True
+    _takes_chunks = True
 
     _parameter_constraints: dict = {
         "sampler": [HasMethods(["fit", "select"]), None],
@@ -224,6 +226,8 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     def _over(self, X, y, labeled_indices, labels, ledger):
         """Give what `Running` needs and the totals; show on every way out what was selected."""
         pool = open_pool(self, X, reset=True)
+        for is_first in (True, False):
+            refuse_chunks(self._make_sampler(is_first), pool)
         labeled_idx, known = labeled_rows(self, pool, None if callable(y) else y, labeled_indices)
         totals = check_totals(self, self.budgets, pool.n_rows)
         if callable(y) or labels is not None:
