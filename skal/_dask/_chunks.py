@@ -74,7 +74,7 @@ class ArrayChunks(Chunks):
 
         super().__init__([0, *accumulate(array.chunks[0])], int(array.shape[1]))
         # Of an array that was persisted: they have to live, and optimisation leaves them out of the graph.
-        self._futures = _futures_in(array)
+        self._futures: dict[Any, Future[Any]] = _futures_in(array)
         (array,) = dask.optimize(array)
         graph = {**array.__dask_graph__(), **self._futures}
         self._keys = list(flatten(array.__dask_keys__()))

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ import dask
 import numpy.typing as npt
 import sklearn
 from dask.utils import format_bytes, parse_timedelta
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker
 
 from skal._dask._chunks import Chunks
 from skal._dask._packing import Packed, pack
@@ -128,6 +129,7 @@ class _Tasks:
         self._n_killed: Counter[int] = Counter()
         self._out: dict[int, Future[Any]] = {}
         self._back: dict[int, Any] = {}
+        self._news: SimpleQueue[None] = SimpleQueue()  # of whatever happened to a future
         self._watch = _Watch(client)
 
     def in_order(self, positions: Sequence[int]) -> Iterator[Any]:
@@ -155,7 +157,7 @@ class _Tasks:
     def _send(self, position: int) -> None:
         self._n_sent[position] += 1
         own = pack(self._own(position))
-        self._out[position] = self.client.submit(
+        future = self.client.submit(
             run_in_worker,
             self._function,
             self._chunks.future(position, self.client),
@@ -165,6 +167,8 @@ class _Tasks:
             self._keep,
             key=f"{self._name}-{position}-{self._n_sent[position]}",
         )
+        future.add_done_callback(lambda _: self._news.put(None))
+        self._out[position] = future
 
     def _common_where_it_is(self) -> Packed | Future[Any]:
         # What a kept result was made from must outlive every worker, or it could not be made again by itself.
@@ -185,11 +189,9 @@ class _Tasks:
     def _collect(self) -> None:
         """Wait until something happens, and take note of it."""
         try:
-            wait(list(self._out.values()), timeout=_SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED")
-        except TimeoutError:
+            self._news.get(timeout=_SECONDS_BETWEEN_LOOKS)
+        except Empty:
             self._watch.look()
-        except CancelledError:
-            pass
         for position, future in list(self._out.items()):
             if future.status not in ("pending", "lost"):
                 del self._out[position]

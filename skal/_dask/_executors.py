@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from skal._dask._chunks import Chunks
 
-__all__ = ["Executor", "InProcess", "current_executor"]
+__all__ = ["Executor", "InProcess", "current_client", "current_executor"]
 
 
 class Executor(Protocol):
@@ -94,15 +94,22 @@ class _ChunksHere(Chunks):
         return client.scatter(self._arrays[position], hash=False)
 
 
-def current_executor() -> Executor:
-    """Return the cluster of the current `distributed.Client` where there is one, else this process."""
+def current_client() -> Any:
+    """Return the current `distributed.Client`, or None."""
     if "distributed" not in sys.modules:
-        return InProcess()
+        return None
     from distributed import Client
 
     try:
-        client = Client.current()
+        return Client.current()
     except ValueError:
+        return None
+
+
+def current_executor() -> Executor:
+    """Return the cluster of the current client where there is one, else this process."""
+    client = current_client()
+    if client is None:
         return InProcess()
     from skal._dask._cluster import OnCluster
 

@@ -92,7 +92,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
 
     Notes
     -----
-    Time and memory are those of the sampler in each round, and n pointers for what it sees of the labels. With a
+    Time and memory are those of the sampler in each round; labels are kept by row, not as n objects. With a
     ledger on file, each fit and step reads X once more, to refuse a ledger that belongs to other rows.
 
     References
@@ -284,6 +284,6 @@ def _bind(ledger, pool):
 
 def _labels_at(ledger, rows):
     """Return the labels of `rows`, all of the dtype that the ledger gives its labels; None where one is not known."""
-    labels = ledger.y()[rows]
+    labels = ledger.labels_by_row()[rows]
     is_complete = all(label is not None for label in labels)
     return labels.astype(ledger.labels.dtype) if is_complete else labels

@@ -10,6 +10,7 @@ from distributed import Client, LocalCluster
 
 from skal._core.restricted import _run
 from skal._dask._rows import widest_tile_rows
+from tests.dask_pool.fits import outcome
 
 TILE_ELEMENTS = 2**17
 N_ROWS, N_FEATURES = 30_000, 32
@@ -38,11 +39,25 @@ def y(X):
 
 
 @pytest.fixture(scope="session")
+def expected(X, y):
+    known = {}
+
+    def of(name):
+        if name not in known:
+            known[name] = outcome(name, X, y)
+        return known[name]
+
+    return of
+
+
+@pytest.fixture(scope="session")
 def cluster():
     """Two workers of one thread each; a nanny starts another for each that dies."""
-    with dask.config.set({"skal.workers-timeout": "30s", "distributed.comm.timeouts.connect": "10s"}):
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB") as cluster:
-            yield cluster
+    with (
+        dask.config.set({"skal.workers-timeout": "30s", "distributed.comm.timeouts.connect": "10s"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB") as cluster,
+    ):
+        yield cluster
 
 
 @pytest.fixture

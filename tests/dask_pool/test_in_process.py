@@ -11,62 +11,8 @@ import skal
 from skal import registry
 from skal.classifiers import LinearProbe
 from skal.rounds import IterativeSampler, MultiKMeansSampler
-from skal.samplers import (
-    CoreSetSampler,
-    KMeansSampler,
-    LeastConfidenceSampler,
-    MarginSampler,
-    MaxEntropySampler,
-    RandomSampler,
-    UniformKMeansSampler,
-    UniformSampler,
-)
-
-FITS = {
-    "random": (RandomSampler(50, random_state=0), {}),
-    "core_set": (CoreSetSampler(20), {}),
-    "core_set_random": (CoreSetSampler(20, init="random", metric="euclidean", random_state=0), {}),
-    "lloyd": (KMeansSampler(12, random_state=0, max_iter=4), {}),
-    "lloyd_euclidean": (KMeansSampler(12, metric="euclidean", random_state=0, max_iter=4), {}),
-    "restricted": (KMeansSampler(150, random_state=0), {}),
-    "restricted_euclidean": (KMeansSampler(150, metric="euclidean", random_state=0), {}),
-    "later_round": (KMeansSampler(100, random_state=0), {"labeled_indices": np.arange(0, 30_000, 300)}),
-    "uniform_kmeans": (UniformKMeansSampler(40, n_clusters=8, random_state=0), {}),
-    "margin": (MarginSampler(20, random_state=0), {"labeled_indices": np.arange(60)}),
-    "entropy": (MaxEntropySampler(20, random_state=0), {"labeled_indices": np.arange(60)}),
-    "confidence": (
-        LeastConfidenceSampler(20, classifier=LinearProbe(), random_state=0),
-        {"labeled_indices": np.arange(60)},
-    ),
-}
-
-
-def fitted(name, pool, y):
-    sampler, fit_params = FITS[name]
-    return sampler.fit(pool, y if "labeled_indices" in fit_params else None, **fit_params)
-
-
-def outcome(name, pool, y):
-    """Picks, inertia and labels."""
-    sampler = fitted(name, pool, y)
-    labels = np.asarray(getattr(sampler, "labels_", 0))
-    return sampler.selected_indices_.copy(), getattr(sampler, "inertia_", None), labels
-
-
-@pytest.fixture(scope="session")
-def expected(X, y):
-    known = {}
-
-    def of(name):
-        if name not in known:
-            known[name] = outcome(name, X, y)
-        return known[name]
-
-    return of
-
-
-def in_chunks(X, sizes):
-    return da.from_array(X, chunks=(sizes, -1))
+from skal.samplers import MarginSampler, RandomSampler, UniformSampler
+from tests.dask_pool.fits import FITS, fitted, in_chunks, outcome
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -86,7 +32,7 @@ def test_chunks_of_other_sizes_change_nothing(sizes, X, y, expected):
 
 @pytest.mark.parametrize("sizes", [1000, 5000, (1, 29_999), (20_000, 10_000)], ids=str)
 def test_misaligned_chunks_are_joined_with_a_warning(sizes, X, y, expected):
-    with pytest.warns(UserWarning, match="do not begin at multiples of 4096 rows"):
+    with pytest.warns(UserWarning, match=r"do not begin at multiples of 4096 rows"):
         picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
@@ -164,15 +110,15 @@ def test_a_classifier_is_fitted_on_rows_in_memory(X, y):
 
 def test_what_is_no_pool_in_chunks_is_refused(X):
     sampler, pool = RandomSampler(), in_chunks(X, 4096)
-    with pytest.raises(ValueError, match="unknown sizes, so its rows have no numbers: pass X.compute_chunk_sizes"):
+    with pytest.raises(ValueError, match=r"unknown sizes, so its rows have no numbers: pass X.compute_chunk_sizes"):
         sampler.fit(pool[pool[:, 0] > 0])
-    with pytest.raises(ValueError, match="2 chunks of columns, and a row must lie in one chunk: pass X.rechunk"):
+    with pytest.raises(ValueError, match=r"2 chunks of columns, and a row must lie in one chunk: pass X.rechunk"):
         sampler.fit(pool.rechunk((4096, 16)))
     with pytest.raises(ValueError, match="Expected 2D array, got a dask array of 1 dimensions"):
         sampler.fit(pool[:, 0])
     with pytest.raises(ValueError, match="a dask array of complex64"):
         sampler.fit(pool.astype("complex64"))
-    with pytest.raises(TypeError, match="dask Delayed.*of a dask DataFrame"):
+    with pytest.raises(TypeError, match=r"dask Delayed.*of a dask DataFrame"):
         sampler.fit(pool.to_delayed()[0, 0])
     with pytest.raises(ValueError, match="passes over a dask array are computed on the CPUs"):
         skal.Pool(pool).raw_blocks(torch.device("cuda"))
@@ -232,7 +178,7 @@ def test_a_record_on_file_knows_its_pool(tmp_path, X, y):
     rounds.fit(in_chunks(X, 8192), y, ledger=tmp_path / "labels.jsonl")
     rounds.set_params(budgets=(10, 20, 30)).fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
     assert [len(rows) for rows in rounds.rounds_] == [10, 10, 10]
-    with pytest.raises(ValueError, match="another pool|other rows|fingerprint"):
+    with pytest.raises(ValueError, match=r"another pool|other rows|fingerprint"):
         rounds.fit(in_chunks(X + 1, 4096), y, ledger=tmp_path / "labels.jsonl")
 
 

@@ -4,9 +4,9 @@ import os
 import random
 import signal
 import time
+from contextlib import nullcontext
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -16,8 +16,7 @@ from skal._dask import _cluster
 from skal._dask._cluster import OnCluster
 from skal._dask._tasks import KernelCall
 from skal.samplers import KMeansSampler
-
-from .test_in_process import FITS, expected, in_chunks, outcome  # noqa: F401  # a fixture
+from tests.dask_pool.fits import FITS, in_chunks, outcome
 
 pytestmark = pytest.mark.slow
 
@@ -54,18 +53,10 @@ def test_other_chunks_and_random_delays(sizes, X, y, client, expected):
         return chunk
 
     pool = in_chunks(X, sizes).map_blocks(late, dtype=X.dtype, meta=X[:0])
-    with pytest.warns(UserWarning, match="multiples of 4096") if sizes == 3000 else no_warning():
+    with pytest.warns(UserWarning, match="multiples of 4096") if sizes == 3000 else nullcontext():
         picks, inertia, _ = outcome("restricted", pool, y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
-
-
-class no_warning:  # noqa: N801
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exception):
-        pass
 
 
 def test_a_persisted_array(X, y, client, expected):
@@ -220,7 +211,7 @@ def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, X, y):
 
         monkeypatch.setattr(OnCluster, "map", map_until_none_is_left)
         started = time.monotonic()
-        with pytest.raises(RuntimeError, match="has had no worker for 3 seconds.*start workers, and fit again"):
+        with pytest.raises(RuntimeError, match=r"has had no worker for 3 seconds.*start workers, and fit again"):
             sampler.fit(in_chunks(X, 4096))
         assert time.monotonic() - started < 60
         assert not hasattr(sampler, "selected_indices_")
@@ -236,7 +227,7 @@ def test_rows_that_kill_every_worker_are_named(X, cluster, client):
     pool = in_chunks(X, 4096).map_blocks(deadly, dtype=X.dtype, meta=X[:0])
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        pytest.raises(RuntimeError, match="Rows 8192 to 12287 of X end every worker.*Give workers more memory"),
+        pytest.raises(RuntimeError, match=r"Rows 8192 to 12287 of X end every worker.*Give workers more memory"),
     ):
         KMeansSampler(12, random_state=0).fit(pool)
     client.wait_for_workers(2, timeout=60)
