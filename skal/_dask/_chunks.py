@@ -11,18 +11,39 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skal._dask._packing import pack
 from skal._warnings import warn_user
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["ArrayChunks", "Chunks", "regroup"]
+__all__ = ["ArrayChunks", "Chunks", "Recipe", "regroup"]
+
+_LARGEST_RECIPE = 2**16
 
 
 class Visits(NamedTuple):
     chunks: list[int]  # to be visited, ascending
     places: list[npt.NDArray[np.int64]]  # of each: where its rows stand among those that are wanted
     wanted: Callable[[int], npt.NDArray[np.int64]]  # of a chunk's position: which of its rows
+
+
+class Recipe:
+    """The part of a dask graph that makes a chunk, for the task that needs it, so that no other holds it."""
+
+    def __init__(self, graph: dict[Any, Any], key: Any) -> None:
+        self._packed = pack((graph, key))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it says where the chunk is; one of an array in memory holds the chunk itself."""
+        return self._packed.n_bytes < _LARGEST_RECIPE
+
+    def make(self) -> npt.NDArray[Any]:
+        import dask
+
+        chunk: npt.NDArray[Any] = np.asarray(dask.get(*self._packed.load()))
+        return chunk
 
 
 class Chunks(ABC):
@@ -54,8 +75,8 @@ class Chunks(ABC):
         """Bring a chunk into this process."""
 
     @abstractmethod
-    def future(self, position: int, client: Client) -> Future[Any]:
-        """Have a chunk made in the cluster, or give it where it is there already."""
+    def for_task(self, position: int, client: Client) -> Future[Any] | Recipe:
+        """Return what a task takes as its chunk: one that is in the cluster or is being made there, or how to."""
 
 
 class ArrayChunks(Chunks):
@@ -79,6 +100,7 @@ class ArrayChunks(Chunks):
         graph = {**array.__dask_graph__(), **self._futures}
         self._keys = list(flatten(array.__dask_keys__()))
         self._graphs = [_without(self._futures, cull(graph, [key])[0]) for key in self._keys]
+        self._recipes: dict[int, Recipe] = {}
         self._kept: dict[int, Future[Any]] | None = None
 
     def keep(self) -> None:
@@ -91,15 +113,25 @@ class ArrayChunks(Chunks):
         chunk: npt.NDArray[Any] = np.asarray(dask.get(self._graphs[position], self._keys[position]))
         return chunk
 
-    def future(self, position: int, client: Client) -> Future[Any]:
+    def for_task(self, position: int, client: Client) -> Future[Any] | Recipe:
         if self._keys[position] in self._futures:
             return self._futures[self._keys[position]]
-        if self._kept is not None and position in self._kept and self._kept[position].status in ("pending", "finished"):
-            return self._kept[position]
+        if self._kept is None:
+            if not self._futures and self._recipe(position).is_small:
+                return self._recipe(position)
+            return self._future(position, client)
+        if position not in self._kept or self._kept[position].status not in ("pending", "finished"):
+            self._kept[position] = self._future(position, client)
+        return self._kept[position]
+
+    def _future(self, position: int, client: Client) -> Future[Any]:
         future: Future[Any] = client.get(self._graphs[position], [self._keys[position]], sync=False)[0]
-        if self._kept is not None:
-            self._kept[position] = future
         return future
+
+    def _recipe(self, position: int) -> Recipe:
+        if position not in self._recipes:
+            self._recipes[position] = Recipe(self._graphs[position], self._keys[position])
+        return self._recipes[position]
 
 
 def _futures_in(array: Any) -> dict[Any, Any]:

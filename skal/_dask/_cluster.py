@@ -96,10 +96,10 @@ class _KeptChunks(Chunks):
         self._futures = futures
 
     def here(self, position: int) -> npt.NDArray[Any]:
-        chunk: npt.NDArray[Any] = self.future(position, self._tasks.client).result()
+        chunk: npt.NDArray[Any] = self.for_task(position, self._tasks.client).result()
         return chunk
 
-    def future(self, position: int, client: Client) -> Future[Any]:
+    def for_task(self, position: int, client: Client) -> Future[Any]:
         if self._futures[position].status not in ("pending", "finished", "lost"):
             (self._futures[position],) = self._tasks.in_order([position])
         return self._futures[position]
@@ -160,7 +160,7 @@ class _Tasks:
         future = self.client.submit(
             run_in_worker,
             self._function,
-            self._chunks.future(position, self.client),
+            self._chunks.for_task(position, self.client),
             self._common_where_it_is(),
             self._scatter(own) if own.n_bytes >= _SCATTERED_FROM_BYTES else own,
             sklearn.get_config()["working_memory"],

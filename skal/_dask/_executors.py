@@ -90,7 +90,7 @@ class _ChunksHere(Chunks):
     def here(self, position: int) -> npt.NDArray[Any]:
         return self._arrays[position]
 
-    def future(self, position: int, client: Any) -> Any:
+    def for_task(self, position: int, client: Any) -> Any:
         return client.scatter(self._arrays[position], hash=False)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from skal._core.blocks import TILE_ROWS, Block
 from skal._core.device import at_most_threads, ordinary_torch
 from skal._core.rows import PreparedRows
+from skal._dask._chunks import Recipe
 from skal._dask._packing import Packed, pack
 
 __all__ = [
@@ -108,7 +109,7 @@ def width_of(chunk: npt.NDArray[Any], shared: None, own: None) -> int:
 
 def run_in_worker(
     function: Callable[[Any, Any, Any], Any],
-    chunk: npt.NDArray[Any],
+    chunk: npt.NDArray[Any] | Recipe,
     common: Packed,
     own: Packed,
     working_memory: float,
@@ -116,7 +117,8 @@ def run_in_worker(
 ) -> Any:
     """Run a function of a chunk in a worker of dask, whose process knows nothing of the driver's settings."""
     with _settings(working_memory):
-        result = function(chunk, common.load(), own.load())
+        rows = chunk.make() if isinstance(chunk, Recipe) else chunk
+        result = function(rows, common.load(), own.load())
         return result if keep else pack(result)
 
 

@@ -7,6 +7,7 @@ import time
 from contextlib import nullcontext
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -61,6 +62,24 @@ def test_other_chunks_and_random_delays(sizes, X, y, client, expected):
 
 def test_a_persisted_array(X, y, client, expected):
     pool = in_chunks(X, 4096).persist()
+    picks, inertia, _ = outcome("restricted", pool, y)
+    np.testing.assert_array_equal(picks, expected("restricted")[0])
+    assert inertia == expected("restricted")[1]
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "in_memory"])
+def test_chunks_that_are_not_kept_are_made_again_in_each_pass(is_stored, monkeypatch, tmp_path, X, y, client, expected):
+    np.save(tmp_path / "pool.npy", X)
+    path = str(tmp_path / "pool.npy")
+
+    def read(block_info=None):
+        (start, stop), _ = block_info[None]["array-location"]
+        return np.load(path, mmap_mode="r")[start:stop]
+
+    pool = in_chunks(X, 4096)
+    if is_stored:
+        pool = da.map_blocks(read, chunks=pool.chunks, dtype=X.dtype, meta=X[:0])
+    monkeypatch.setattr(OnCluster, "memory_limit", lambda executor: 0)
     picks, inertia, _ = outcome("restricted", pool, y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
