@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -11,10 +13,11 @@ from torch import Tensor
 from skal._core.anchors import anchored_scatter, pull
 from skal._core.exact_sums import round_to
 from skal._core.products import total
+from skal._core.workers import parallel_map
 
 __all__ = ["ClusterSums"]
 
-_ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+_ROWS_AT_ONCE = 2048  # converted to float64
 
 
 class ClusterSums:
@@ -39,7 +42,6 @@ class ClusterSums:
         self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
         shape = n_clusters, n_features
         self._parts = [torch.zeros(shape, dtype=torch.float64, device=device) for _ in steps or (None,)]
-        self._room: Tensor | None = None
 
     @property
     def sums(self) -> Tensor:
@@ -50,40 +52,58 @@ class ClusterSums:
     def n_anchored(self) -> int:
         return 0 if self.anchors is None else len(self.anchors)
 
+    def are_anchored(self) -> Tensor:
+        """Mask of the anchored clusters, (k,)."""
+        return torch.arange(len(self.counts), device=self.counts.device) < self.n_anchored
+
+    def __iadd__(self, other: ClusterSums) -> ClusterSums:
+        self.counts += other.counts
+        for part, of_other in zip(self._parts, other._parts, strict=True):
+            part += of_other
+        return self
+
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
-        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
+        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1.
+
+        Many rows are added on workers, each of which has some of the clusters.
+        """
         if len(labels) == 0:
             return
-        self.counts += sign * torch.bincount(labels, minlength=len(self.counts))
-        at_once = _ROWS_AT_ONCE[rows.device.type]
-        for some, some_labels in zip(rows.split(at_once), labels.split(at_once), strict=True):
-            self._add(some, some_labels, sign)
+        counts = torch.bincount(labels, minlength=len(self.counts))
+        self.counts += sign * counts
+        if rows.device.type == "cpu" and len(rows) <= _ROWS_AT_ONCE:
+            self._add(rows, labels, sign)
+            return
+        order = torch.argsort(labels, stable=True)
+        if rows.device.type != "cpu":  # atomics would add in a random order
+            present = counts > 0
+            for sums, part in self._in_steps(rows[order], torch.empty_like(rows, dtype=torch.float64)):
+                sums[present] += sign * torch.segment_reduce(part, "sum", lengths=counts[present], axis=0)
+            return
+
+        def add_of_some_clusters(where: slice) -> None:
+            for positions in order[where].split(_ROWS_AT_ONCE):
+                self._add(rows.index_select(0, positions), labels[positions], sign)
+
+        parallel_map(add_of_some_clusters, _whole_clusters(counts))
 
     def _add(self, rows: Tensor, labels: Tensor, sign: int) -> None:
-        if self._room is None or len(self._room) < len(rows):  # new memory each time would cost more than the sums
-            self._room = torch.empty(rows.shape, dtype=torch.float64, device=rows.device)
-        part = self._room[: len(rows)]
+        for sums, part in self._in_steps(rows, _room.of(rows)):
+            sums.index_add_(0, labels, part, alpha=sign)
+
+    def _in_steps(self, rows: Tensor, part: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each part of the sums, and what the rows add to it, in `part` (m, d) float64."""
         for sums, step in zip(self._parts, self.steps or (None,), strict=True):
             part.copy_(rows)
             if step is not None:
                 round_to(step, part)
-            self._add_part(sums, part, labels, sign)
+            yield sums, part
             if sums is not self._parts[-1]:
                 rows = rows.double() - part
-
-    def _add_part(self, sums: Tensor, part: Tensor, labels: Tensor, sign: int) -> None:
-        if part.device.type == "cpu":
-            sums.index_add_(0, labels, part, alpha=sign)
-            return
-        order = torch.argsort(labels, stable=True)  # atomics would add in a random order
-        counts = torch.bincount(labels, minlength=len(self.counts))
-        present = counts > 0
-        sums[present] += sign * torch.segment_reduce(part[order], "sum", lengths=counts[present], axis=0)
 
     def plus(self, other: ClusterSums, *, sign: int = 1) -> ClusterSums:
         """Sums and counts of the rows of both, or with `sign` -1 of those that are not in the other."""
         result = copy(self)
-        result._room = None
         result.counts = self.counts + sign * other.counts
         result._parts = [
             torch.add(part, of_other, alpha=sign) for part, of_other in zip(self._parts, other._parts, strict=True)
@@ -95,9 +115,8 @@ class ClusterSums:
         touched = torch.stack([part.any(dim=1) for part in self._parts]).any(dim=0) | (self.counts != 0)
         touched = touched.nonzero().flatten()
         parts = [part[touched] for part in self._parts]
-        shape = self._parts[0].shape
-        state = {**vars(self), "counts": self.counts[touched], "_parts": parts, "_room": None}
-        return {**state, "touched": touched, "shape": shape}
+        state = {**vars(self), "counts": self.counts[touched], "_parts": parts}
+        return {**state, "touched": touched, "shape": self._parts[0].shape}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         touched, shape, counts, parts = (state.pop(name) for name in ("touched", "shape", "counts", "_parts"))
@@ -127,3 +146,29 @@ class ClusterSums:
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""
         return total(self.scatter())
+
+
+class _Room(threading.local):
+    """Memory of a thread for rows in float64: to ask for it each time would cost more than the sums."""
+
+    memory = torch.empty(0, dtype=torch.float64)
+
+    def of(self, rows: Tensor) -> Tensor:
+        if len(self.memory) < rows.numel():
+            self.memory = torch.empty(rows.numel(), dtype=torch.float64)
+        return self.memory[: rows.numel()].view(rows.shape)
+
+
+_room = _Room()
+
+
+def _whole_clusters(counts: Tensor) -> list[slice]:
+    """Part rows that are sorted by cluster, at least 2048 together, and all of one cluster."""
+    ends = counts.cumsum(dim=0)
+    parts, start = [], 0
+    while start < int(ends[-1]):
+        cluster = int(torch.searchsorted(ends, start + _ROWS_AT_ONCE))
+        stop = int(ends[min(cluster, len(ends) - 1)])
+        parts.append(slice(start, stop))
+        start = stop
+    return parts

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from skal._core.anchors import half_costs, pull
-from skal._core.blocks import Block, Blocks
+from skal._core.blocks import Block, Blocks, Tile
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
 from skal._core.products import total
 
 __all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
+
+_MOST_FOR_SUMS_OF_A_TILE = 256  # clusters; the sums of more are no less work than the rows of a tile
 
 
 class LloydPass(NamedTuple):
@@ -57,13 +59,29 @@ def lloyd_pass(
     of the sums.
     """
     centers, half_norms, steps = shared
-    clusters = ClusterSums(len(centers), block.n_features, block.device, steps=steps)
+    k = len(centers)
+    found = ClusterSums(k, block.n_features, block.device, steps=steps)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
-    for tile in block.tiles():
+
+    def assign(tile: Tile) -> tuple[Tile, ClusterSums | None]:
         labels[tile.slice], score = nearest_center(tile.rows, centers, half_norms)
         sq_dist[tile.slice] = to_sq_dist(score, tile.half_sq_norms)
-        clusters.add(tile.rows, labels[tile.slice])
-    return LloydPass([labels], [sq_dist], clusters)
+        if k > _MOST_FOR_SUMS_OF_A_TILE:
+            return tile, None
+        of_tile = ClusterSums(k, block.n_features, block.device, steps=steps)
+        of_tile.add(tile.rows, labels[tile.slice])
+        return tile, of_tile
+
+    def merge(result: tuple[Tile, ClusterSums | None]) -> None:
+        nonlocal found
+        tile, of_tile = result
+        if of_tile is None:
+            found.add(tile.rows, labels[tile.slice])
+        else:
+            found += of_tile
+
+    block.reduce_tiles(assign, merge)
+    return LloydPass([labels], [sq_dist], found)
 
 
 def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
@@ -84,10 +102,12 @@ def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) 
     """Label and squared distance of each row of a block."""
     half_norms = half_sq_norms(centers)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
-    for tile in block.tiles():
-        tile_labels, _ = nearest_center(tile.rows, centers, half_norms)
-        labels[tile.slice] = tile_labels
-        sq_dist[tile.slice] = row_sq_dist(tile.rows, centers[tile_labels])
+
+    def assign(tile: Tile) -> None:
+        labels[tile.slice], _ = nearest_center(tile.rows, centers, half_norms)
+        sq_dist[tile.slice] = row_sq_dist(tile.rows, centers.index_select(0, labels[tile.slice]))
+
+    block.map_tiles(assign)
     return labels, sq_dist
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
-from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
-from skal._core.products import total
+from skal._core.blocks import Block, Blocks, Tile
+from skal._core.distances import half_sq_norms, least_score, pairwise_sq_dist, to_sq_dist
+from skal._core.products import affine, total
 
 __all__ = ["Space", "draw_far_apart", "greedy_kmeans_plus_plus", "kmeans_plus_plus"]
 
@@ -189,16 +189,25 @@ def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: T
     (sq_dist,) = per_row
     half_norms = half_sq_norms(centers)
     lowered = torch.empty_like(sq_dist)
-    for tile in block.tiles():
-        _, score = nearest_center(tile.rows, centers, half_norms)
+
+    def lower(tile: Tile) -> None:
+        score = least_score(tile.rows, centers, half_norms)
         torch.minimum(sq_dist[tile.slice], to_sq_dist(score, tile.half_sq_norms), out=lowered[tile.slice])
+
+    block.map_tiles(lower)
     return (lowered,)
 
 
 def lower_to_each_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor]:
     """The smaller of `sq_dist` and the squared distance to each of a few centers, (m, k), for the rows of one block."""
     (sq_dist,) = per_row
+    half_norms = half_sq_norms(centers)
     lowered = sq_dist.new_empty((block.n_rows, len(centers)))
-    for tile in block.tiles():
-        torch.minimum(sq_dist[tile.slice, None], pairwise_sq_dist(tile.rows, centers), out=lowered[tile.slice])
+
+    def lower(tile: Tile) -> None:
+        score = affine(half_norms, tile.rows, centers.T, alpha=-1)
+        to_each = to_sq_dist(score, tile.half_sq_norms[:, None])
+        torch.minimum(sq_dist[tile.slice, None], to_each, out=lowered[tile.slice])
+
+    block.map_tiles(lower)
     return (lowered,)
