@@ -8,7 +8,15 @@ from threadpoolctl import threadpool_limits
 from skal._core.workers import count_workers, on_workers
 from skal.classifiers import CosineKNNClassifier
 from skal.pool import clear_cache
-from skal.samplers import CoreSetSampler, KMeansSampler, MarginSampler, MaxEntropySampler, UniformKMeansSampler
+from skal.samplers import (
+    BADGESampler,
+    BAITSampler,
+    CoreSetSampler,
+    KMeansSampler,
+    MarginSampler,
+    MaxEntropySampler,
+    UniformKMeansSampler,
+)
 
 N_WORKERS = (1, 2, 4)
 
@@ -37,6 +45,8 @@ SAMPLERS = [
     CoreSetSampler(60),
     MarginSampler(60, random_state=0),
     MaxEntropySampler(60, classifier=CosineKNNClassifier(3), random_state=0),
+    BADGESampler(60, random_state=0),
+    BAITSampler(20, random_state=0),
 ]
 
 
