@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skal._core.device import at_most_threads
+from skal._core.workers import on_workers
 
 __all__ = ["map_rows"]
 
@@ -42,7 +42,7 @@ def map_rows(estimator: Any, method: str, array: Any, shape: tuple[int, ...], dt
 def _call(
     chunk: npt.NDArray[Any], *, estimator: Any, method: str, block_info: dict[Any, Any] | None = None
 ) -> npt.NDArray[Any]:
-    with at_most_threads(1):  # chunks are computed side by side
+    with on_workers(1):  # chunks are computed side by side
         try:
             found: npt.NDArray[Any] = getattr(estimator, method)(chunk)
         except ValueError as error:

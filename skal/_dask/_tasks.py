@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import TILE_ROWS, Block
-from skal._core.device import at_most_threads, ordinary_torch
+from skal._core.device import ordinary_torch
 from skal._core.rows import PreparedRows
+from skal._core.workers import on_workers
 from skal._dask._chunks import Recipe
 from skal._dask._packing import Packed, pack
 
@@ -127,7 +128,7 @@ def _settings(working_memory: float) -> Iterator[None]:
     """Compute as the driver does: in float32 throughout, and on one thread where tasks run side by side."""
     with (
         ordinary_torch(),
-        at_most_threads(torch.get_num_threads() if _runs_alone() else 1),
+        on_workers(None if _runs_alone() else 1),
         sklearn.config_context(working_memory=working_memory),
     ):
         yield
