@@ -6,9 +6,7 @@ python -m benchmarks.bench_dask --rows 524288 --features 512 --budget 1000 --wor
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
-import time
 from collections import Counter, defaultdict
 
 import dask.array as da
@@ -17,6 +15,7 @@ import torch
 from dask.utils import format_bytes
 from distributed import Client, LocalCluster
 
+from benchmarks.measuring import peak_memory
 from examples.dask_pool import open_pool, write_pool
 from skal._core.restricted import widest_tile_rows
 from skal._dask import _cluster
@@ -89,7 +88,6 @@ def main() -> None:
             alone, cluster = found["one process"], found["cluster"]
             print(f"the cluster takes {cluster[0] / alone[0]:.2f} times as long")
             print(f"the same picks: {np.array_equal(alone[1], cluster[1])}, the same inertia: {alone[2] == cluster[2]}")
-    print(f"peak of this process: {format_bytes(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)}")
 
 
 def on_cluster(pool: da.Array, arguments: argparse.Namespace) -> tuple[float, np.ndarray, float]:
@@ -109,11 +107,14 @@ def on_cluster(pool: da.Array, arguments: argparse.Namespace) -> tuple[float, np
 
 
 def fit(X: object, budget: int, name: str) -> tuple[float, np.ndarray, float]:
-    started = time.perf_counter()
-    sampler = KMeansSampler(budget, random_state=0).fit(X)
-    seconds = time.perf_counter() - started
-    print(f"{name}: {seconds:.1f} s, inertia {sampler.inertia_:.1f}, {sampler.n_iter_} passes")
-    return seconds, sampler.selected_indices_, sampler.inertia_
+    taken: dict[str, float] = {}
+    with peak_memory(taken):
+        sampler = KMeansSampler(budget, random_state=0).fit(X)
+    print(
+        f"{name}: {taken['seconds']:.1f} s, inertia {sampler.inertia_:.1f}, {sampler.n_iter_} passes, "
+        f"{taken['mib']:.0f} MiB more in this process"
+    )
+    return taken["seconds"], sampler.selected_indices_, sampler.inertia_
 
 
 if __name__ == "__main__":
