@@ -42,11 +42,11 @@ def probes(pool):
 
 
 def neighbors(pool):
-    skal.Pool(pool.X[:20_000], device="cpu").neighbors(10, algorithm="exact")
+    skal.Pool(pool.X[:10_000], device="cpu").neighbors(10, algorithm="exact")
 
 
 def max_herding(pool):
-    MaxHerdingSampler(50, device="cpu").fit(pool.X[:20_000])
+    MaxHerdingSampler(20, device="cpu").fit(pool.X[:5_000])
 
 
 WORKS = {
@@ -55,8 +55,8 @@ WORKS = {
     "K-means, k = 7500": kmeans(7500),
     "Core-set, budget 1000": core_set,
     "24 stacked probes": probes,
-    "10 neighbours of 20,000 rows": neighbors,
-    "MaxHerding, budget 50 of 20,000 rows": max_herding,
+    "10 neighbours of 10,000 rows": neighbors,
+    "MaxHerding, budget 20 of 5,000 rows": max_herding,
 }
 
 

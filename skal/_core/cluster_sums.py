@@ -137,7 +137,7 @@ class ClusterSums:
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
         sums = self.sums
-        scatter = sums.square().sum(dim=1) / self.counts.clamp(min=1)
+        scatter: Tensor = torch.linalg.vector_norm(sums, dim=1).square_() / self.counts.clamp(min=1)
         if self.anchors is not None:
             m = len(self.anchors)
             scatter[:m] = anchored_scatter(sums[:m], self.counts[:m], self.anchors)

@@ -14,7 +14,8 @@ _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
 def half_sq_norms(centers: Tensor) -> Tensor:
     """Half the squared norm of each row, accumulated in float64, shape (k,)."""
-    return (0.5 * centers.double().square().sum(dim=1)).to(centers.dtype)
+    norms: Tensor = torch.linalg.vector_norm(centers, dim=1, dtype=torch.float64)
+    return norms.square_().mul_(0.5).to(centers.dtype)
 
 
 def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[Tensor, Tensor]:

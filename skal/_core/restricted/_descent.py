@@ -99,7 +99,7 @@ class Descent:
             merges = best_merges(self.clusters, self.centers, self.surroundings.near)
             swaps = choose_swaps(splits, merges)
             if not swaps:
-                break
+                return
             target = swap_targets(self.labels, splits.is_second, swaps, len(self.centers))
             moved = (target != self.labels).nonzero().flatten()
             if not self._try_move(moved, target) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:

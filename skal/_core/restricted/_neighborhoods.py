@@ -48,7 +48,7 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
         positions = members[group]
         near = torch.cat([members[other] for other in near_groups[group]])
         score = affine(half_norms[near], centers[positions], centers[near].T, alpha=-1)
-        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(near)), dim=1, largest=False).indices
+        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(near)), dim=1, largest=False, sorted=False).indices
         candidates: Tensor = torch.cat([positions, near[nearest].flatten()]).unique()
         return candidates
 
