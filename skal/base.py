@@ -178,6 +178,7 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
     _needs = "nothing"  # or "labelled rows", "labels", "all labels" (which nobody has before labelling)
     _takes = "see its page"  # in operations, up to a factor
     _runs_rounds = False
+    _takes_chunks = False  # whether X may be a dask array: all passes go through the verbs of `Blocks`
 
     def __init__(self, budget=10, *, random_state=None):
         self.budget = budget
@@ -193,7 +194,8 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         X : array-like of shape (n, d), real, or Pool
             The pool: one embedding a row. An ndarray, a memmap (float16 or float32; never copied
             whole unless the copy fits scikit-learn's ``working_memory``), a torch tensor on any
-            device, a DataFrame, or any of these opened as a `skal.Pool`.
+            device, a DataFrame, a dask array (of samplers with ``takes_chunks`` in `skal.registry`), or any of
+            these opened as a `skal.Pool`.
         y : array-like of shape (n,), default=None
             One entry a row, read at `labeled_indices` only; elsewhere it may hold anything. Without
             `labeled_indices`, a y with missing entries (None, NaN, `pandas.NA`) says which rows are

@@ -40,6 +40,9 @@ class SamplerEntry:
         Whether ``select(X)`` applies what it learned to another pool.
     runs_rounds : bool
         Whether it takes `budgets`, the totals of several rounds, in place of `budget`.
+    takes_chunks : bool
+        Whether the pool may be a dask array, which is never in memory as a whole. What runs rounds takes what its
+        samplers take.
     cls : type
     """
 
@@ -51,6 +54,7 @@ class SamplerEntry:
     cost: str
     carries_over: bool
     runs_rounds: bool
+    takes_chunks: bool
     cls: type
 
     def make(self, **parameters: Any) -> Any:
@@ -110,5 +114,6 @@ def _entry_of(cls: Any) -> SamplerEntry:
         getattr(cls, "_takes", "that of the sampler in each round"),
         cls._carries_over(),
         cls._runs_rounds,
+        cls._takes_chunks,
         cls,
     )

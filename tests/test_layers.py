@@ -10,10 +10,9 @@ import skal
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_validation", "pool", "base", "_pipeline",
-    "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation", "labeling",
-    "plotting",
-    "testing", "_demo", "cli", "__main__",
+    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
+    "_pipeline", "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation",
+    "labeling", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip
 
 # Within the vision room, too: each file may import those before it.
@@ -21,7 +20,7 @@ VISION = [
     "_decoding", "_loading", "_preparation", "_sources", "_named_images", "_resnet", "_wide_resnet", "_efficientnet",
     "_checkpoints", "_backbones", "_random_weights", "_logits", "_identity", "_forward", "_embedded", "_in_memory",
     "_lock", "_npy", "_manifest", "_kept_rows", "_embedding_file", "_progress", "_batches", "_job",
-    "_extractor", "__init__",
+    "_extractor", "_shards", "__init__",
 ]  # fmt: skip
 
 

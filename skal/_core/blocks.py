@@ -14,6 +14,7 @@ On a CPU, a kernel hands its tiles to workers (`Block.map_tiles`), and each comp
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, TypeVar
@@ -22,16 +23,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skal._core.exact_sums import steps_for
 from skal._core.rows import PreparedRows
 from skal._core.workers import on_workers, parallel_map, parallel_reduce
 
-__all__ = ["Block", "Blocks", "Tile", "power_of_two_below"]
+__all__ = ["TILE_ROWS", "Block", "Blocks", "ChunkedRows", "Tile", "blocks_of", "power_of_two_below"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _LEAST_FOR_WORKERS = 1 << 18  # numbers; a pass over fewer takes less time than waking somebody up
-_TILE_ROWS = {"cpu": 2048, "cuda": 65536}
+TILE_ROWS = {"cpu": 2048, "cuda": 65536}
 
 
 class Tile(NamedTuple):
@@ -100,6 +102,10 @@ class Block:
         rows = self._rows.between(start, stop)
         return Tile(where.start, rows, self._rows.known_half_sq_norms(start, stop))
 
+    def take(self, positions: Tensor) -> Tensor:
+        """Return some rows, prepared exactly as in the tiles; `positions` (m,) int64 count from the block's first."""
+        return self._rows.take(positions.cpu().numpy() + self.start)
+
     def slices(self) -> list[slice]:
         """Say which rows of the block each tile holds."""
         starts = range(0, self.n_rows, self._tile_rows)
@@ -150,7 +156,7 @@ class Blocks:
         block_rows: int | None = None,
     ) -> None:
         rows = PreparedRows(X, device, normalize, resident_bytes, shift, factor, dtype)
-        self._take_over(rows, tile_rows or _TILE_ROWS[device.type], block_rows)
+        self._take_over(rows, tile_rows or TILE_ROWS[device.type], block_rows)
 
     def _take_over(self, rows: PreparedRows, tile_rows: int, block_rows: int | None) -> None:
         self._rows = rows
@@ -231,6 +237,10 @@ class Blocks:
         self.check_finite()
         return self._rows.known_half_sq_norms(0, self.n_rows)
 
+    def sum_steps(self) -> tuple[float, ...]:
+        """In what steps any of the rows are summed, so that the order does not count (`skal._core.exact_sums`)."""
+        return steps_for(self.half_sq_norms(), self.n_features)
+
     def check_finite(self) -> None:
         """Raise for the first row with NaN or infinity; reads nothing that a pass has read already."""
         if not self._rows.are_all_checked:
@@ -239,6 +249,40 @@ class Blocks:
     def whole(self) -> Tensor:
         """Return all rows as one tensor (n, d), for pools that fit in memory."""
         return torch.cat([tile.rows for tile in self.tiles()])
+
+
+class ChunkedRows(ABC):
+    """Rows of a pool that lie in chunks, here or elsewhere, and make their own `Blocks`."""
+
+    shape: tuple[int, int]
+    dtype: Any
+
+    @abstractmethod
+    def blocks(
+        self,
+        device: torch.device,
+        *,
+        normalize: bool = False,
+        resident_bytes: int = 0,
+        shift: Tensor | None = None,
+        factor: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+        tile_rows: int | None = None,
+    ) -> Blocks:
+        """Do what `blocks_of` promises."""
+
+    @abstractmethod
+    def per_row(self, values: np.ndarray) -> Any:
+        """Return values, one a row, in the chunks that the rows are in."""
+
+    @abstractmethod
+    def __getitem__(self, row_idx: Any) -> np.ndarray:
+        """Bring some rows, by number, into this process, as they are."""
+
+
+def blocks_of(X: Any, device: torch.device, **options: Any) -> Blocks:
+    """Open rows for passes, wherever they lie; the options are those of `Blocks`."""
+    return X.blocks(device, **options) if isinstance(X, ChunkedRows) else Blocks(X, device, **options)
 
 
 def _look_at(tile: Tile) -> None:

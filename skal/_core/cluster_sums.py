@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from skal._core.anchors import anchored_scatter, pull
+from skal._core.exact_sums import round_to
 from skal._core.products import total
 from skal._core.workers import parallel_map
 
@@ -15,18 +21,32 @@ _ROWS_AT_ONCE = 2048  # converted to float64
 
 
 class ClusterSums:
-    """Sums and counts of rows by cluster, float64, in an order of addition that never varies.
+    """Sums and counts of rows by cluster.
 
-    `anchors`, of shape (m, d), are those of the first m clusters (`skal._core.anchors`), whose centers and costs follow
-    them.
+    With `steps` (`skal._core.exact_sums`) the sums are the same in any order of addition; without, rows have to be
+    added in one that never varies. `anchors`, of shape (m, d), are those of the first m clusters
+    (`skal._core.anchors`), whose centers and costs follow them.
     """
 
     def __init__(
-        self, n_clusters: int, n_features: int, device: torch.device, *, anchors: Tensor | None = None
+        self,
+        n_clusters: int,
+        n_features: int,
+        device: torch.device,
+        *,
+        steps: tuple[float, ...] = (),
+        anchors: Tensor | None = None,
     ) -> None:
         self.anchors = anchors
-        self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
+        self.steps = steps
         self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
+        shape = n_clusters, n_features
+        self._parts = [torch.zeros(shape, dtype=torch.float64, device=device) for _ in steps or (None,)]
+
+    @property
+    def sums(self) -> Tensor:
+        """Float64 of shape (k, d); not to be changed."""
+        return self._parts[0] if len(self._parts) == 1 else self._parts[0] + self._parts[1]
 
     @property
     def n_anchored(self) -> int:
@@ -36,15 +56,10 @@ class ClusterSums:
         """Mask of the anchored clusters, (k,)."""
         return torch.arange(len(self.counts), device=self.counts.device) < self.n_anchored
 
-    def copy(self) -> ClusterSums:
-        """A copy, to try moves on."""
-        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, anchors=self.anchors)
-        copied += self
-        return copied
-
     def __iadd__(self, other: ClusterSums) -> ClusterSums:
-        self.sums += other.sums
         self.counts += other.counts
+        for part, of_other in zip(self._parts, other._parts, strict=True):
+            part += of_other
         return self
 
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
@@ -57,21 +72,57 @@ class ClusterSums:
         counts = torch.bincount(labels, minlength=len(self.counts))
         self.counts += sign * counts
         if rows.device.type == "cpu" and len(rows) <= _ROWS_AT_ONCE:
-            self.sums.index_add_(0, labels, rows.double(), alpha=sign)
+            self._add(rows, labels, sign)
             return
         order = torch.argsort(labels, stable=True)
         if rows.device.type != "cpu":  # atomics would add in a random order
             present = counts > 0
-            segment_sums = torch.segment_reduce(rows[order].double(), "sum", lengths=counts[present], axis=0)
-            self.sums[present] += sign * segment_sums
+            for sums, part in self._in_steps(rows[order], torch.empty_like(rows, dtype=torch.float64)):
+                sums[present] += sign * torch.segment_reduce(part, "sum", lengths=counts[present], axis=0)
             return
 
         def add_of_some_clusters(where: slice) -> None:
             for positions in order[where].split(_ROWS_AT_ONCE):
-                some_rows, some_labels = rows.index_select(0, positions), labels[positions]
-                self.sums.index_add_(0, some_labels, some_rows.double(), alpha=sign)
+                self._add(rows.index_select(0, positions), labels[positions], sign)
 
         parallel_map(add_of_some_clusters, _whole_clusters(counts))
+
+    def _add(self, rows: Tensor, labels: Tensor, sign: int) -> None:
+        for sums, part in self._in_steps(rows, _room.of(rows)):
+            sums.index_add_(0, labels, part, alpha=sign)
+
+    def _in_steps(self, rows: Tensor, part: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each part of the sums, and what the rows add to it, in `part` (m, d) float64."""
+        for sums, step in zip(self._parts, self.steps or (None,), strict=True):
+            part.copy_(rows)
+            if step is not None:
+                round_to(step, part)
+            yield sums, part
+            if sums is not self._parts[-1]:
+                rows = rows.double() - part
+
+    def plus(self, other: ClusterSums, *, sign: int = 1) -> ClusterSums:
+        """Sums and counts of the rows of both, or with `sign` -1 of those that are not in the other."""
+        result = copy(self)
+        result.counts = self.counts + sign * other.counts
+        result._parts = [
+            torch.add(part, of_other, alpha=sign) for part, of_other in zip(self._parts, other._parts, strict=True)
+        ]
+        return result
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the clusters that nothing was added to: from most blocks, and of few moves, only some come."""
+        touched = torch.stack([part.any(dim=1) for part in self._parts]).any(dim=0) | (self.counts != 0)
+        touched = touched.nonzero().flatten()
+        parts = [part[touched] for part in self._parts]
+        state = {**vars(self), "counts": self.counts[touched], "_parts": parts}
+        return {**state, "touched": touched, "shape": self._parts[0].shape}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        touched, shape, counts, parts = (state.pop(name) for name in ("touched", "shape", "counts", "_parts"))
+        vars(self).update(state)
+        self.counts = counts.new_zeros(shape[0]).index_copy_(0, touched, counts)
+        self._parts = [part.new_zeros(shape).index_copy_(0, touched, part) for part in parts]
 
     def means(self, where_empty: Tensor) -> Tensor:
         """Center of each cluster, float32 of shape (k, d): its mean, drawn to its anchor if it has one.
@@ -83,24 +134,32 @@ class ClusterSums:
             where_empty = torch.cat([self.anchors, where_empty[len(self.anchors) :]])
         return pull(torch.where((self.counts > 0)[:, None], means, where_empty), self.anchors)
 
-    def minus(self, part: ClusterSums) -> ClusterSums:
-        """Sums and counts of the rows that are not in `part`."""
-        rest = self.copy()
-        rest.sums -= part.sums
-        rest.counts -= part.counts
-        return rest
-
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
-        scatter: Tensor = torch.linalg.vector_norm(self.sums, dim=1).square_() / self.counts.clamp(min=1)
+        sums = self.sums
+        scatter: Tensor = torch.linalg.vector_norm(sums, dim=1).square_() / self.counts.clamp(min=1)
         if self.anchors is not None:
             m = len(self.anchors)
-            scatter[:m] = anchored_scatter(self.sums[:m], self.counts[:m], self.anchors)
+            scatter[:m] = anchored_scatter(sums[:m], self.counts[:m], self.anchors)
         return scatter
 
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""
         return total(self.scatter())
+
+
+class _Room(threading.local):
+    """Memory of a thread for rows in float64: to ask for it each time would cost more than the sums."""
+
+    memory = torch.empty(0, dtype=torch.float64)
+
+    def of(self, rows: Tensor) -> Tensor:
+        if len(self.memory) < rows.numel():
+            self.memory = torch.empty(rows.numel(), dtype=torch.float64)
+        return self.memory[: rows.numel()].view(rows.shape)
+
+
+_room = _Room()
 
 
 def _whole_clusters(counts: Tensor) -> list[slice]:

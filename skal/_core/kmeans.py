@@ -27,11 +27,9 @@ _MOST_FOR_SUMS_OF_A_TILE = 256  # clusters; the sums of more are no less work th
 class LloydPass(NamedTuple):
     """What one pass over some rows found."""
 
-    labels: Tensor  # (m,) int64
-    sq_dist: Tensor  # (m,) float32
-    sums: Tensor  # (k, d) float64
-    counts: Tensor  # (k,) int64
-    inertia: float
+    labels: list[Tensor]  # of each block (m,) int64
+    sq_dist: list[Tensor]  # of each block (m,) float32
+    clusters: ClusterSums
 
 
 @dataclass(frozen=True)
@@ -52,48 +50,43 @@ class KMeansResult:
     n_iter: int
 
 
-def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor, Tensor]) -> LloydPass:
+def lloyd_pass(
+    block: Block, per_row: tuple[Tensor, ...], shared: tuple[Tensor, Tensor, tuple[float, ...]]
+) -> LloydPass:
     """Assign every row of a block to its cheapest center and sum the rows by cluster. 2·m·k·d operations.
 
-    `weighed` are the centers and their `half_costs`; without anchors the cheapest center is the nearest.
+    `shared` are the centers, their `half_costs` (without anchors the cheapest center is the nearest), and the steps
+    of the sums.
     """
-    centers, half_norms = weighed
+    centers, half_norms, steps = shared
     k = len(centers)
-    found = ClusterSums(k, block.n_features, block.device)
+    found = ClusterSums(k, block.n_features, block.device, steps=steps)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
-    inertia: list[float] = []
 
     def assign(tile: Tile) -> tuple[Tile, ClusterSums | None]:
         labels[tile.slice], score = nearest_center(tile.rows, centers, half_norms)
         sq_dist[tile.slice] = to_sq_dist(score, tile.half_sq_norms)
         if k > _MOST_FOR_SUMS_OF_A_TILE:
             return tile, None
-        of_tile = ClusterSums(k, block.n_features, block.device)
+        of_tile = ClusterSums(k, block.n_features, block.device, steps=steps)
         of_tile.add(tile.rows, labels[tile.slice])
         return tile, of_tile
 
     def merge(result: tuple[Tile, ClusterSums | None]) -> None:
         nonlocal found
         tile, of_tile = result
-        inertia.append(total(sq_dist[tile.slice]))
         if of_tile is None:
             found.add(tile.rows, labels[tile.slice])
         else:
             found += of_tile
 
     block.reduce_tiles(assign, merge)
-    return LloydPass(labels, sq_dist, found.sums, found.counts, sum(inertia))
+    return LloydPass([labels], [sq_dist], found)
 
 
 def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
     """Merge what two consecutive blocks found."""
-    return LloydPass(
-        torch.cat([first.labels, second.labels]),
-        torch.cat([first.sq_dist, second.sq_dist]),
-        first.sums + second.sums,
-        first.counts + second.counts,
-        first.inertia + second.inertia,
-    )
+    return LloydPass(first.labels + second.labels, first.sq_dist + second.sq_dist, first.clusters.plus(second.clusters))
 
 
 def partition(pool: Blocks, centers: Tensor) -> Partition:
@@ -101,29 +94,21 @@ def partition(pool: Blocks, centers: Tensor) -> Partition:
 
     2·n·k·d operations; n int64 and n float32 beside the pool.
     """
-    return pool.map_reduce(partition_block, merge_partitions, centers)
+    labels, sq_dist = pool.map_gather(partition_block, centers)
+    return Partition(labels, sq_dist, total(sq_dist))
 
 
-def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> Partition:
-    """Do what `partition` does for the rows of one block."""
+def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Label and squared distance of each row of a block."""
     half_norms = half_sq_norms(centers)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
 
-    def assign(tile: Tile) -> float:
+    def assign(tile: Tile) -> None:
         labels[tile.slice], _ = nearest_center(tile.rows, centers, half_norms)
         sq_dist[tile.slice] = row_sq_dist(tile.rows, centers.index_select(0, labels[tile.slice]))
-        return total(sq_dist[tile.slice])
 
-    return Partition(labels, sq_dist, sum(block.map_tiles(assign)))
-
-
-def merge_partitions(first: Partition, second: Partition) -> Partition:
-    """Join the partitions of two consecutive blocks."""
-    return Partition(
-        torch.cat([first.labels, second.labels]),
-        torch.cat([first.sq_dist, second.sq_dist]),
-        first.inertia + second.inertia,
-    )
+    block.map_tiles(assign)
+    return labels, sq_dist
 
 
 def empty_labels(n_rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -158,14 +143,17 @@ def lloyd(
     """
     labels = torch.full((pool.n_rows,), -1, dtype=torch.int64, device=pool.device)
     n_iter = 0
+    steps = pool.sum_steps()
     for n_iter in range(1, max_iter + 1):
-        weighed = centers, half_costs(centers, anchors)
-        found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, weighed)
-        on_iteration(n_iter, found.inertia)
-        if torch.equal(found.labels, labels):
+        shared = centers, half_costs(centers, anchors), steps
+        found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, shared)
+        new_labels, sq_dist = torch.cat(found.labels), torch.cat(found.sq_dist)
+        on_iteration(n_iter, total(sq_dist))
+        if torch.equal(new_labels, labels):
             break
-        labels = found.labels
-        sums, counts = _refill_empty(pool, centers, found, 0 if anchors is None else len(anchors))
+        labels = new_labels
+        n_anchored = 0 if anchors is None else len(anchors)
+        sums, counts = _refill_empty(pool, centers, labels, sq_dist, found.clusters, n_anchored)
         moved = (sums / counts.clamp(min=1)[:, None]).to(centers.dtype)
         moved = pull(torch.where((counts > 0)[:, None], moved, centers), anchors)
         sq_shift = total((moved - centers).square())
@@ -175,9 +163,11 @@ def lloyd(
     return KMeansResult(centers, partition(pool, centers), n_iter)
 
 
-def _refill_empty(pool: Blocks, centers: Tensor, found: LloydPass, n_anchored: int) -> tuple[Tensor, Tensor]:
+def _refill_empty(
+    pool: Blocks, centers: Tensor, labels: Tensor, sq_dist: Tensor, clusters: ClusterSums, n_anchored: int
+) -> tuple[Tensor, Tensor]:
     """Give each empty cluster the row farthest from its center, anchored ones nothing; return new sums and counts."""
-    labels, sq_dist, sums, counts, _ = found
+    sums, counts = clusters.sums.clone(), clusters.counts.clone()
     empty = n_anchored + (counts[n_anchored:] == 0).nonzero().flatten()
     if len(empty) == 0:
         return sums, counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -27,20 +29,19 @@ def pool_moments(pool: Blocks) -> tuple[Tensor, Tensor]:
 
     Tiles are merged by their means (Chan, Golub and LeVeque, 1983), so a common offset costs no digits.
     """
-    found = pool.map_reduce(block_moments, merge_moments)
+    found = reduce(merge_moments, pool.map_reduce(block_moments, operator.add))
     return found.mean, found.spread / found.n_rows
 
 
-def block_moments(block: Block, per_row: tuple[Tensor, ...], shared: None) -> Moments:
-    """Moments of the rows of one block, tile by tile."""
-    zero = torch.zeros(block.n_features, dtype=torch.float64, device=block.device)
-    found = Moments(0, zero, zero.clone())
+def block_moments(block: Block, per_row: tuple[Tensor, ...], shared: None) -> list[Moments]:
+    """Moments of each tile of a block: merged in the order of the tiles, they are the same for any blocks."""
+    found = []
     for tile in block.tiles():
         mean = tile.rows.mean(dim=0, dtype=torch.float64)
         # Float32 cannot square 1e25 or 1e-25. Converted piece by piece, so that it stays in cache.
         pieces = (tile.rows - mean.to(tile.rows.dtype)).split(_PIECE_ROWS[block.device.type])
         spread = sum((piece.double().square_().sum(dim=0) for piece in pieces), torch.zeros_like(mean))
-        found = merge_moments(found, Moments(len(tile.rows), mean, spread))
+        found.append(Moments(len(tile.rows), mean, spread))
     return found
 
 

@@ -23,8 +23,8 @@ _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or
 class PreparedRows:
     """Rows of `X` in one float dtype on a device; the parameters are those of `Blocks`.
 
-    Rows are checked and their norms noted when they are read for the first time. Threads may read at once: at the
-    worst, two of them prepare the same rows alike.
+    `first_row` is the number that the first row has in the pool. Rows are checked and their norms noted when they are
+    read for the first time. Threads may read at once: at the worst, two of them prepare the same rows alike.
     """
 
     def __init__(
@@ -36,8 +36,10 @@ class PreparedRows:
         shift: Tensor | None,
         factor: float,
         dtype: torch.dtype,
+        first_row: int = 0,
     ) -> None:
         self.device = device
+        self._first_row = first_row
         self.dtype = dtype
         self.n_rows, self.n_features = int(X.shape[0]), int(X.shape[1])
         self._X = X
@@ -150,9 +152,10 @@ class PreparedRows:
             bad = ~torch.isfinite(prepared).all(dim=1)
             if bool(bad.any()):
                 first = int(bad.nonzero()[0])
+                row = self._first_row + start + first
                 raise ValueError(
-                    f"Input X contains {_what_is_wrong(raw[first], self.dtype)}: row {start + first} is the first "
-                    "such row. Leave those rows out, or embed their images again."
+                    f"Input X contains {_what_is_wrong(raw[first], self.dtype)}: row {row} is the first such row. "
+                    "Leave those rows out, or embed their images again."
                 )
 
     def _empty(self, n_rows: int) -> Tensor:

@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from skal._core.blocks import ChunkedRows
+from skal._dask._collections import is_dask_collection
 from skal._validation._missing import is_missing
 from skal._validation._sklearn import (
     Integral,
@@ -35,6 +37,7 @@ __all__ = [
     "check_sample_weights",
     "check_target_length",
     "check_totals",
+    "refuse_chunks",
     "resolve_budget",
     "rows_of",
     "working_memory_bytes",
@@ -48,7 +51,7 @@ class OpenedRows:
     """Rows that were checked when they were opened: what `skal.pool.Pool` is to the checks."""
 
     source: Any  # what the user passed, of shape (n, d)
-    rows: Any  # the same as an ndarray or Tensor
+    rows: Any  # the same as an ndarray, Tensor or ChunkedRows
 
     @property
     def header(self) -> Any:
@@ -58,14 +61,27 @@ class OpenedRows:
         return np.broadcast_to(np.float32(0), tuple(self.rows.shape))
 
 
-def check_pool(estimator: Any, X: Any, *, reset: bool) -> Any:
+def check_pool(estimator: Any, X: Any, *, reset: bool, takes_chunks: bool | None = None) -> Any:
     """Check shape, dtype and feature names of a pool without reading or copying its values.
+
+    Parameters
+    ----------
+    estimator : object
+        Learns the columns.
+    X : array-like of shape (n, d), dask array or OpenedRows
+    reset : bool
+        Whether these are the columns to learn, or must be those that were learned.
+    takes_chunks : bool, default=None
+        Whether a dask array is taken. None asks the estimator's `_takes_chunks`.
 
     Returns
     -------
-    ndarray (a memmap stays mapped) or Tensor of shape (n, d)
+    ndarray (a memmap stays mapped), Tensor or ChunkedRows of shape (n, d)
         Finiteness is checked later, tile by tile.
     """
+    refuse_chunks(estimator, X, takes_chunks)
+    if is_dask_collection(X):
+        return _check_chunks(estimator, X, reset)
     if isinstance(X, OpenedRows):
         validate_data(estimator, X.header, reset=reset, skip_check_array=True)
         return X.rows
@@ -84,6 +100,33 @@ def check_pool(estimator: Any, X: Any, *, reset: bool) -> Any:
     return X.detach()
 
 
+def refuse_chunks(estimator: Any, X: Any, takes_chunks: bool | None = None) -> None:
+    """Refuse a pool in chunks where all rows are needed at once; the parameters are those of `check_pool`.
+
+    Raises
+    ------
+    TypeError
+        If X is one, before anything of it is read.
+    """
+    is_in_chunks = is_dask_collection(X) or (isinstance(X, OpenedRows) and isinstance(X.rows, ChunkedRows))
+    takes_chunks = getattr(estimator, "_takes_chunks", False) if takes_chunks is None else takes_chunks
+    if is_in_chunks and not takes_chunks:
+        raise TypeError(
+            f"{type(estimator).__name__} needs its rows in memory, and X is in chunks, of shape {tuple(X.shape)}: pass "
+            "X.compute() if it fits, or some of its rows. The samplers that take a dask array have takes_chunks=True "
+            "in skal.registry.samplers()."
+        )
+
+
+def _check_chunks(estimator: Any, X: Any, reset: bool) -> ChunkedRows:
+    from skal._dask._rows import DaskRows  # dask is there, or X would be something else
+
+    rows = DaskRows(X)
+    stand_in = np.broadcast_to(np.float32(0), rows.shape)
+    validate_data(estimator, stand_in, reset=reset, ensure_all_finite=False)
+    return rows
+
+
 def resolve_budget(budget: int | float, n_samples: int, n_labeled: int = 0) -> int:
     """Turn a budget (rows, or a share of the pool) into a number of rows that the pool can give."""
     if not isinstance(budget, Integral):
@@ -100,7 +143,11 @@ def resolve_budget(budget: int | float, n_samples: int, n_labeled: int = 0) -> i
 def rows_of(values: Any, indices: np.ndarray) -> Any:
     """Take the entries of an array, frame, series, list or tensor at `indices`, as the same kind of object."""
     if isinstance(values, OpenedRows):
-        values = values.source
+        values = values.rows if isinstance(values.rows, ChunkedRows) else values.source
+    if isinstance(values, ChunkedRows):
+        return values[indices]
+    if is_dask_collection(values):
+        return np.asarray(values[indices])
     if isinstance(values, torch.Tensor):
         return values[torch.from_numpy(indices).to(values.device)]
     return safe_indexing(values if hasattr(values, "__getitem__") else np.asarray(values), indices)

@@ -11,7 +11,9 @@ from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.neighbors import NeighborBase, require_faiss, top_k
 from skal._core.rows import unit_rows
+from skal._dask._collections import is_dask_collection
 from skal._validation import DEVICE, Integral, Interval, StrOptions, check_pool, fit_context, is_number
+from skal.classifiers._chunks import lazily
 from skal.classifiers._labels import encode_labels
 
 __all__ = ["CosineKNNClassifier"]
@@ -160,14 +162,18 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
 
         Returns
         -------
         ndarray of shape (n, n_classes)
             Where classes tie for the most votes, the share of the one that `predict` returns is the
-            next larger float, so that the argmax is that class.
+            next larger float, so that the argmax is that class. A dask array, computed when it is asked for, where
+            X is one; so is what `predict` returns.
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            return lazily(self, "predict_proba", X, (len(self.classes_),), np.float64)
         neighbors = self.kneighbors(X, return_distance=False)
         neighbor_targets = self._targets[neighbors]
         votes = _count_votes(neighbor_targets, len(self.classes_))
@@ -182,12 +188,15 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
 
         Returns
         -------
         ndarray of shape (n,)
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            return lazily(self, "predict", X, (), self.classes_.dtype)
         neighbors = self.kneighbors(X, return_distance=False)
         neighbor_targets = self._targets[neighbors]
         if self.n_neighbors == 1:

@@ -10,13 +10,20 @@ from sklearn.utils.validation import check_is_fitted
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.linear import linear_logits
+from skal._dask._collections import is_dask_collection
 from skal._validation import check_pool
+from skal.classifiers._chunks import lazily
 
 __all__ = ["LinearPredictionMixin"]
 
 
 class LinearPredictionMixin:
-    """Predicts by `coef_` and `intercept_`, on unit rows where ``scaling`` is "l2"."""
+    """Predicts by `coef_` and `intercept_`, on unit rows where ``scaling`` is "l2".
+
+    Of a dask array every method gives a dask array, in the same chunks of rows, and reads nothing before it is
+    computed. Where chunks begin at multiples of 2048 rows it is that of the same rows in memory; elsewhere last digits
+    may differ.
+    """
 
     @ordinary_torch()
     def decision_function(self, X):
@@ -24,13 +31,17 @@ class LinearPredictionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_classes)
             One column, the logit of ``classes_[1]``, where there are two classes at most.
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            shape = () if len(self.classes_) <= 2 else (len(self.classes_),)
+            return lazily(self, "decision_function", X, shape, self.coef_.dtype)
         logits = np.concatenate(list(self._logits(X)))
         return logits[:, 0] if len(self.classes_) <= 2 else logits
 
@@ -40,12 +51,15 @@ class LinearPredictionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
 
         Returns
         -------
         ndarray of shape (n, n_classes)
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            return lazily(self, "predict_proba", X, (len(self.classes_),), self.coef_.dtype)
         return np.concatenate([self._probabilities(tile_logits) for tile_logits in self._logits(X)])
 
     @ordinary_torch()
@@ -54,13 +68,16 @@ class LinearPredictionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
 
         Returns
         -------
         ndarray of shape (n, n_classes)
             Minus infinity for a class that no labelled row shows.
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            return lazily(self, "predict_log_proba", X, (len(self.classes_),), self.coef_.dtype)
         return np.concatenate([self._log_probabilities(tile_logits) for tile_logits in self._logits(X)])
 
     @ordinary_torch()
@@ -69,13 +86,16 @@ class LinearPredictionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, d), or dask array
             Read in tiles; memory does not grow with n × n_classes.
 
         Returns
         -------
         ndarray of shape (n,)
         """
+        if is_dask_collection(X):
+            check_is_fitted(self)
+            return lazily(self, "predict", X, (), self.classes_.dtype)
         winners = [self._probabilities(tile_logits).argmax(axis=1) for tile_logits in self._logits(X)]
         return self.classes_[np.concatenate(winners)]
 

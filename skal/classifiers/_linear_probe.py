@@ -274,7 +274,7 @@ class LinearProbe(LinearPredictionMixin, CallbackSupportMixin, ClassifierMixin, 
         check_scale(rows)
         if pool.X is None:
             return Scaler.of_rows(rows, row_weights)
-        return pool.scaler(check_pool(self, pool.X, reset=False), rows)
+        return pool.scaler(check_pool(self, pool.X, reset=False, takes_chunks=True), rows)
 
     def _schedule(self):
         return AdamSchedule(

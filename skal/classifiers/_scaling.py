@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import blocks_of
 from skal._core.moments import pool_moments
 
 __all__ = ["PoolStatistics", "Scaler", "check_scale", "warn_of_untrainable"]
@@ -36,7 +36,7 @@ class PoolStatistics:
 
     def scaler(self, checked_X, rows):
         """The scaler of the pool, which must be that of the labelled `rows`; warn once where it is not."""
-        pool = Blocks(checked_X, rows.device, normalize=self.normalize, dtype=rows.dtype)
+        pool = blocks_of(checked_X, rows.device, normalize=self.normalize, dtype=rows.dtype)
         key = rows.device, rows.dtype
         if key not in self.scalers:
             self.scalers[key] = Scaler.from_moments(*pool_moments(pool), pool.n_rows, rows.dtype)

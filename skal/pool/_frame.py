@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
+from skal._core.blocks import Block, Blocks, blocks_of
 from skal._core.moments import pool_moments
 from skal._core.rows import unit_rows
 
@@ -47,7 +47,7 @@ class Frame:
     def blocks(self, X: Any, device: torch.device, **options: Any) -> Blocks:
         """Prepare the rows of `X`, an ndarray or Tensor of shape (n, d), in this frame."""
         shift = torch.from_numpy(self.origin).to(device) if self.origin.any() else None
-        return Blocks(X, device, normalize=self.metric == "cosine", shift=shift, factor=self.factor, **options)
+        return blocks_of(X, device, normalize=self.metric == "cosine", shift=shift, factor=self.factor, **options)
 
     def points(self, rows: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Bring points given in the units of the (normalised) rows into the frame."""
@@ -88,7 +88,7 @@ def find_cone(X: Any, device: torch.device) -> Frame | None:
     """
     n_sampled = min(int(X.shape[0]), _CONE_SAMPLE)
     sampled_idx = np.linspace(0, int(X.shape[0]) - 1, n_sampled).astype(np.int64)
-    units = unit_rows(Blocks(X, device, dtype=torch.float64).take(sampled_idx))
+    units = unit_rows(blocks_of(X, device, dtype=torch.float64).take(sampled_idx))
     from_mean = (units - units.mean(dim=0)).square().sum(dim=1)
     inner = units[from_mean.argsort(stable=True)[: n_sampled // 2 + 1]]
     middle = inner.mean(dim=0)
@@ -98,16 +98,16 @@ def find_cone(X: Any, device: torch.device) -> Frame | None:
 
 def _moments(X: Any, device: torch.device) -> tuple[Tensor, Tensor, float]:
     """Mean and variance of the features in units of a power of two, and that unit."""
-    mean, variance = pool_moments(Blocks(X, device, dtype=torch.float64))
+    mean, variance = pool_moments(blocks_of(X, device, dtype=torch.float64))
     largest = float(variance.max())
     lowest, highest = _SAFE_VARIANCES
     if lowest <= largest <= highest:
         return mean, variance, 1.0
-    (largest_entry,) = Blocks(X, device, dtype=torch.float64).map_reduce(_largest_entry, _larger)
+    (largest_entry,) = blocks_of(X, device, dtype=torch.float64).map_reduce(_largest_entry, _larger)
     if largest_entry == 0.0:
         return mean, variance, 1.0
     unit = 2.0 ** math.floor(math.log2(largest_entry))
-    mean, variance = pool_moments(Blocks(X, device, dtype=torch.float64, factor=1.0 / unit))
+    mean, variance = pool_moments(blocks_of(X, device, dtype=torch.float64, factor=1.0 / unit))
     return mean, variance, unit
 
 

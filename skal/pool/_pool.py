@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, ChunkedRows, blocks_of
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.graph import Neighbors
 from skal._core.workers import on_workers
@@ -37,8 +37,8 @@ class Pool(OpenedRows):
     Parameters
     ----------
     X : array-like of shape (n, d), real
-        One embedding a row: an ndarray, a memmap, a torch tensor or a DataFrame. It is not copied, and must not
-        be changed while the pool is in use.
+        One embedding a row: an ndarray, a memmap, a torch tensor, a DataFrame or a dask array. It is not copied, and
+        must not be changed while the pool is in use.
     metric : {"cosine", "euclidean"}, default="cosine"
         How functions see the pool that have no metric of their own. A sampler sees it by its own `metric`.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
@@ -109,9 +109,17 @@ class Pool(OpenedRows):
 
     @property
     def X(self) -> Any:
-        """The rows as an ndarray or Tensor of shape (n, d); checked for NaN and infinity at the first look."""
+        """The rows as an ndarray or Tensor of shape (n, d); checked for NaN and infinity at the first look.
+
+        Of a pool in chunks the dask array itself.
+        """
         self.check_finite()
-        return self.rows
+        return self.source if self.is_in_chunks else self.rows
+
+    @property
+    def is_in_chunks(self) -> bool:
+        """Whether X is a dask array, of which no more than a few chunks are in memory at once."""
+        return isinstance(self.rows, ChunkedRows)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -156,11 +164,19 @@ class Pool(OpenedRows):
         PoolView
         """
         metric = self.metric if metric is None else metric
-        where = resolve_device(self.device if device is None else device)
+        where = self.resolve_device(self.device if device is None else device)
         key = metric, where, for_distances
         if key not in self._views:
             self._views[key] = self._make_view(metric, where, for_distances)
         return self._views[key]
+
+    def resolve_device(self, device: str | torch.device) -> torch.device:
+        """Turn the name of a device into one; passes over chunks are computed on CPUs unless another is named."""
+        return resolve_device("cpu" if self.is_in_chunks and str(device) == "auto" else device)
+
+    def per_row(self, values: np.ndarray) -> Any:
+        """Return values, one a row, in chunks where the rows are in chunks."""
+        return self.rows.per_row(values) if isinstance(self.rows, ChunkedRows) else values
 
     @on_workers()
     def _make_view(self, metric: str, device: torch.device, for_distances: bool) -> PoolView:
@@ -250,7 +266,7 @@ class Pool(OpenedRows):
 
     def raw_blocks(self, device: torch.device, **options: Any) -> Blocks:
         """Return the rows as they are, not normalised nor shifted; the options are those of `Blocks`."""
-        return Blocks(self.rows, device, **options)
+        return blocks_of(self.rows, device, **options)
 
     def check_finite(self) -> None:
         """Raise for the first row with NaN or infinity; reads nothing that a pass has read already.
@@ -265,7 +281,7 @@ class Pool(OpenedRows):
         if self._views:
             next(iter(self._views.values())).blocks.check_finite()
         else:
-            Blocks(self.rows, torch.device("cpu")).check_finite()
+            blocks_of(self.rows, torch.device("cpu")).check_finite()
         self._is_checked = True
 
     def fingerprint(self) -> str:
@@ -291,6 +307,8 @@ class Pool(OpenedRows):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Give the checked rows as an ndarray on the CPU, whatever they are; a memmap is not read at once."""
+        if self.is_in_chunks:
+            raise TypeError(f"{self!r} is in chunks and is not brought into memory unasked: pass source.compute().")
         rows = self.X
         if isinstance(rows, torch.Tensor):
             rows = rows.cpu().float().numpy() if rows.dtype == torch.bfloat16 else rows.cpu().numpy()
@@ -307,6 +325,8 @@ class Pool(OpenedRows):
 
 class _Columns(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Holds the names and the number of features that scikit-learn's check finds."""
+
+    _takes_chunks = True
 
 
 def open_pool(estimator: Any, X: Any, *, reset: bool) -> Pool:

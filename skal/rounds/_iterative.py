@@ -16,6 +16,7 @@ from skal._validation import (
     fit_context,
     fixed_seed,
     labeled_rows,
+    refuse_chunks,
     rows_of,
     set_random_states,
     with_callbacks,
@@ -91,7 +92,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
 
     Notes
     -----
-    Time and memory are those of the sampler in each round, and n pointers for what it sees of the labels. With a
+    Time and memory are those of the sampler in each round; labels are kept by row, not as n objects. With a
     ledger on file, each fit and step reads X once more, to refuse a ledger that belongs to other rows.
 
     References
@@ -122,6 +123,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     _order = "by round"
     _needs = "nothing"
     _runs_rounds = True
+    _takes_chunks = True
 
     _parameter_constraints: dict = {
         "sampler": [HasMethods(["fit", "select"]), None],
@@ -225,6 +227,8 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     def _over(self, X, y, labeled_indices, labels, ledger):
         """Give what `Running` needs and the totals; show on every way out what was selected."""
         pool = open_pool(self, X, reset=True)
+        for is_first in (True, False):
+            refuse_chunks(self._make_sampler(is_first), pool)
         labeled_idx, known = labeled_rows(self, pool, None if callable(y) else y, labeled_indices)
         totals = check_totals(self, self.budgets, pool.n_rows)
         if callable(y) or labels is not None:
@@ -293,6 +297,6 @@ def _print_of(pool, n_rows=None):
 
 def _labels_at(ledger, rows):
     """Return the labels of `rows`, all of the dtype that the ledger gives its labels; None where one is not known."""
-    labels = ledger.y()[rows]
+    labels = ledger.labels_by_row()[rows]
     is_complete = all(label is not None for label in labels)
     return labels.astype(ledger.labels.dtype) if is_complete else labels

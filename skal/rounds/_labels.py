@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from skal._validation import is_missing as missing_label
 
-__all__ = ["Label", "as_label", "is_missing", "labels_array", "shortened", "written_out"]
+__all__ = ["Label", "LabelsByRow", "as_label", "is_missing", "labels_array", "shortened", "written_out"]
 
 Label = bool | int | float | str
 
@@ -72,6 +72,44 @@ def _scalar(value: Any) -> Any:
     """Take a scalar of numpy or torch out of its box."""
     is_boxed = getattr(value, "ndim", None) == 0 and not isinstance(value, np.floating)  # longdouble stays boxed
     return value.item() if is_boxed else value
+
+
+class LabelsByRow:
+    """A target for a pool of which few rows are labelled: one entry a row, None where nothing is known.
+
+    Parameters
+    ----------
+    known : mapping of row to label
+    n_samples : int
+        Rows of the pool.
+    """
+
+    def __init__(self, known: Mapping[int, Label], n_samples: int) -> None:
+        self._known = known
+        self.shape = (n_samples,)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, where: Any) -> Any:
+        """Return the label of a row, or those of several, an object array."""
+        where = where[0] if isinstance(where, tuple) else where
+        if isinstance(where, slice):
+            where = np.arange(len(self))[where]
+        rows = np.asarray(where)
+        if rows.ndim == 0:
+            return self._known.get(int(rows) % len(self))
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        labels = np.empty(len(rows), dtype=object)
+        labels[:] = [self._known.get(row % len(self)) for row in rows.tolist()]
+        return labels
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Give all entries, for who needs them at once: n objects."""
+        labels = np.full(len(self), None, dtype=object)
+        for row, label in self._known.items():
+            labels[row] = label
+        return labels if dtype is None else labels.astype(dtype)
 
 
 def _fit_int64(labels: Sequence[Any]) -> bool:

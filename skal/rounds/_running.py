@@ -125,7 +125,7 @@ class Running:
                 "the label of every row picked before it."
             )
         nobody_knows = self.y is None and (len(unknown) or len(self.labeled_elsewhere) or not self._taken().size)
-        return None if nobody_knows else self.ledger.y()
+        return None if nobody_knows else self.ledger.labels_by_row()
 
     def _look_up(self, rows: npt.NDArray[np.int64]) -> None:
         """Get the labels of rows that were asked, and record them."""

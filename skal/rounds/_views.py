@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skal.rounds._labels import labels_array
+from skal.rounds._labels import LabelsByRow, labels_array
 from skal.rounds._records import Answer, Round, SetAside, Unread
 from skal.rounds._state import State
 
@@ -98,6 +98,12 @@ class LedgerViews:
         with self._mutex:
             return self._state.standing(int(row))
 
+    def labels_by_row(self) -> LabelsByRow:
+        """Return what `y` does, without n objects: labels are kept by row, and looked up."""
+        with self._mutex:
+            known = {answer.row: answer.label for answer in self._state.labeled()}
+            return LabelsByRow(known, self._bound_n_samples())
+
     def y(self) -> npt.NDArray[Any]:
         """Return a target for the whole pool: labels where they are known, None elsewhere.
 
@@ -110,11 +116,7 @@ class LedgerViews:
         ValueError
             If nobody has said yet how many rows the pool has.
         """
-        with self._mutex:
-            known = np.full(self._bound_n_samples(), None, dtype=object)
-            for answer in self._state.labeled():
-                known[answer.row] = answer.label
-            return known
+        return np.asarray(self.labels_by_row())
 
     def _bound_n_samples(self) -> int:
         if self.n_samples is None:

@@ -105,6 +105,7 @@ class CoreSetSampler(BaseSampler):
     _title = "Core-set"
     _order = "order of the greedy: smaller budgets are prefixes"
     _takes = "n·(L + budget)·d"
+    _takes_chunks = True
 
     def __init__(self, budget=10, *, metric="cosine", init="mean", device="auto", random_state=None, verbose=0):
         super().__init__(budget, random_state=random_state)

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
-from skal._core.device import ordinary_torch, resolve_device
+from skal._core.device import ordinary_torch
 from skal._core.kmeans import lloyd, partition
 from skal._core.restricted import enough_passes, restricted_kmeans
 from skal._core.seeding import greedy_kmeans_plus_plus, kmeans_plus_plus
@@ -89,7 +89,8 @@ class KMeansSampler(BaseSampler):
         ¼ of the way to its row. float64 where the rows spread over less than 2⁻²⁰ or more than 2²⁰.
     labels_ : ndarray of shape (n,), int32
         Cluster of each row: its nearest centroid, ties to the lowest. Under "restricted" a few rows,
-        in a later round some of the borders, may be nearer to a centroid that is not theirs.
+        in a later round some of the borders, may be nearer to a centroid that is not theirs. A dask array where X
+        is one.
     inertia_ : float
         Sum of squared distances of the rows to their centroids, accumulated in float64.
     n_iter_ : int
@@ -152,6 +153,7 @@ class KMeansSampler(BaseSampler):
     _title = "K-means"
     _order = "largest cluster first"
     _takes = "n·budget·d a pass; with many clusters n·200·d"
+    _takes_chunks = True
 
     def __init__(
         self,
@@ -221,7 +223,7 @@ class KMeansSampler(BaseSampler):
         result = next(runs) if n_runs == 1 else min(runs, key=lambda result: self._cost(result, anchors, view, request))
         self._centers = result.centers.cpu().numpy()
         self.cluster_centers_ = view.frame.original(self._centers)
-        self.labels_ = result.partition.labels.to(torch.int32).cpu().numpy()
+        self.labels_ = request.pool.per_row(result.partition.labels.to(torch.int32).cpu().numpy())
         self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
         return self._picks_of(result, request)
@@ -247,7 +249,7 @@ class KMeansSampler(BaseSampler):
 
     def _assign(self, pool):
         """Nearest centroid of each row and the squared distance to it, in the units of the frame."""
-        device = resolve_device(self.device)
+        device = pool.resolve_device(self.device)
         nearest = partition(pool.blocks_in(self._frame, device), torch.tensor(self._centers, device=device))
         return nearest.labels.cpu().numpy(), nearest.sq_dist.double().cpu().numpy()
 

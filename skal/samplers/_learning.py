@@ -11,7 +11,7 @@ from skal.classifiers import RidgeProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.samplers._cold_start import ColdStartMixin
 
-__all__ = ["LEARNS", "LearnsFromLabelsMixin", "for_each_tile"]
+__all__ = ["LEARNS", "LearnsFromLabelsMixin", "for_each_tile", "probabilities"]
 
 LEARNS = {"classifier": [HasMethods(["fit", "predict_proba"]), None], "initial": [HasMethods(["fit", "select"]), None]}
 
@@ -26,7 +26,7 @@ class LearnsFromLabelsMixin(ColdStartMixin):
             return False
         self.classifier_ = self._default_classifier() if self.classifier is None else clone(self.classifier)
         self._set_seed(self.classifier_)
-        X = _for_any_classifier(request.pool.X)
+        X = request.pool if request.pool.is_in_chunks else _for_any_classifier(request.pool.X)
         fit_on_labeled_rows(self.classifier_, X, request.labels, request.labeled_idx)
         return True
 
@@ -35,7 +35,12 @@ class LearnsFromLabelsMixin(ColdStartMixin):
 
     def _probabilities(self, rows):
         """Class probabilities of rows (m, d), float64 of shape (m, n_classes)."""
-        return self.classifier_.predict_proba(rows).astype(np.float64)
+        return probabilities(self.classifier_, rows)
+
+
+def probabilities(classifier, rows):
+    """Class probabilities of rows (m, d), float64 of shape (m, n_classes)."""
+    return classifier.predict_proba(rows).astype(np.float64)
 
 
 def for_each_tile(pool, function):
@@ -45,7 +50,7 @@ def for_each_tile(pool, function):
     ----------
     pool : Pool of shape (n, d)
     function : callable of an ndarray of shape (m, d), float32 or float64
-        Gives an ndarray with an entry a row.
+        Gives an ndarray with an entry a row. Where the pool is in chunks it goes to other processes.
 
     Returns
     -------
@@ -53,13 +58,13 @@ def for_each_tile(pool, function):
     """
     pool.check_finite()
     dtype = torch.float64 if str(pool.dtype).removeprefix("torch.") == "float64" else torch.float32
-    gathered = None
-    for tile in pool.raw_blocks(torch.device("cpu"), dtype=dtype).tiles():
-        found = function(tile.rows.numpy())
-        if gathered is None:
-            gathered = np.empty((pool.n_rows, *found.shape[1:]), dtype=found.dtype)
-        gathered[tile.slice] = found
-    return gathered
+    blocks = pool.raw_blocks(torch.device("cpu"), dtype=dtype)
+    (found,) = blocks.map_gather(_of_each_tile, function)
+    return found.numpy()
+
+
+def _of_each_tile(block, per_row, function):
+    return (torch.cat([torch.from_numpy(function(tile.rows.numpy())) for tile in block.tiles()]),)
 
 
 def _for_any_classifier(X):

@@ -58,6 +58,7 @@ class RandomSampler(BaseSampler):
     _title = "Random"
     _order = "smaller budgets are prefixes"
     _takes = "n"
+    _takes_chunks = True
 
     def _select_rows(self, request):
         permutation = request.rng.permutation(request.pool.n_rows)

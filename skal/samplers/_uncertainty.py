@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import cleandoc
 
 import numpy as np
@@ -10,7 +11,7 @@ from skal._core.uncertainty import entropy, lack_of_confidence, lack_of_margin
 from skal.base import BaseSampler
 from skal.classifiers import LinearProbe
 from skal.samplers._cold_start import highest, scores_of
-from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile
+from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile, probabilities
 
 __all__ = ["LeastConfidenceSampler", "MarginSampler", "MaxEntropySampler"]
 
@@ -97,6 +98,7 @@ class _UncertaintySampler(LearnsFromLabelsMixin, BaseSampler):
     _order = "most uncertain first"
     _takes = "a training, and predictions of the pool"
     _needs = "labels"
+    _takes_chunks = True
 
     def __init__(self, budget=10, *, classifier=None, initial=None, random_state=None):
         super().__init__(budget, random_state=random_state)
@@ -120,7 +122,11 @@ class _UncertaintySampler(LearnsFromLabelsMixin, BaseSampler):
 
     def _scores(self, pool):
         """Score every row, a tile at a time: n × n_classes probabilities never exist at once."""
-        return for_each_tile(pool, lambda rows: self._uncertainty(self._probabilities(rows)))
+        return for_each_tile(pool, partial(_uncertainty_of, self._uncertainty, self.classifier_))
+
+
+def _uncertainty_of(score, classifier, rows):
+    return score(probabilities(classifier, rows))
 
 
 @_documented(

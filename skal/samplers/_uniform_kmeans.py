@@ -90,6 +90,7 @@ class UniformKMeansSampler(BaseSampler):
     _title = "Uniform(K-means)"
     _order = "the nearest of each cluster, largest first, then the second of each"
     _takes = "n·n_clusters·d a pass"
+    _takes_chunks = True
 
     def __init__(
         self,

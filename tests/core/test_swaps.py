@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from skal._core.blocks import Blocks
-from skal._core.restricted._moves import add_cluster_sums, sum_by_cluster
+from skal._core.cluster_sums import ClusterSums
+from skal._core.restricted._moves import sum_by_cluster
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import Merges, Splits, best_merges, best_splits, choose_swaps, swap_targets
 
@@ -18,7 +19,7 @@ def clustering(rng):
     X = rng.normal(size=(120, 3)).astype(np.float32)
     labels = torch.from_numpy(rng.integers(7, size=120))
     pool = Blocks(X, CPU)
-    clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, 8, [labels])
+    clusters = pool.map_reduce(sum_by_cluster, ClusterSums.plus, (8, pool.sum_steps()), [labels])
     return pool, labels, clusters, clusters.means(torch.zeros(8, 3))
 
 
@@ -85,7 +86,7 @@ def test_no_swap_where_nothing_gains(rng):
     X = np.repeat(np.eye(5, dtype=np.float32), 20, axis=0)
     labels = torch.arange(5).repeat_interleave(20)
     pool = Blocks(X, CPU)
-    clusters = pool.map_reduce(sum_by_cluster, add_cluster_sums, 5, [labels])
+    clusters = pool.map_reduce(sum_by_cluster, ClusterSums.plus, (5, pool.sum_steps()), [labels])
     centers = clusters.means(torch.zeros(5, 5))
     splits = best_splits(pool, labels, clusters, centers, rng)
     assert choose_swaps(splits, best_merges(clusters, centers, Surroundings(centers).near)) == []

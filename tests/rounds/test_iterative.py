@@ -224,3 +224,28 @@ def test_verbose_prints_each_round(blobs, capsys):
         "[IterativeSampler] round 1: labelled rows 3",
         "[IterativeSampler] round 2: labelled rows 8",
     ]
+
+
+def test_labels_are_kept_by_row_and_not_as_n_objects(blobs):
+    X, y = blobs
+    seen = []
+
+    class Looking(RandomSampler):
+        def fit(self, X, y=None, *, labeled_indices=None):
+            seen.append(y)
+            return super().fit(X, y, labeled_indices=labeled_indices)
+
+    IterativeSampler(Looking(), (5, 10), random_state=0).fit(X, lambda rows: y[rows])
+    target = seen[-1]
+    assert not isinstance(target, np.ndarray)
+    assert target.shape == (len(X),)
+    assert len(target) == len(X)
+    full = np.asarray(target)
+    known = np.flatnonzero([label is not None for label in full])
+    assert len(known) == 5
+    np.testing.assert_array_equal(full[known].astype(int), y[known])
+    np.testing.assert_array_equal(target[known], full[known])
+    np.testing.assert_array_equal(target[::7], full[::7])
+    np.testing.assert_array_equal(target[np.isin(np.arange(len(X)), known)], full[known])
+    assert target[-1] == full[-1]
+    assert target[int(known[0])] == y[known[0]]

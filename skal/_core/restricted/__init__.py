@@ -6,6 +6,13 @@ place of k. The first passes run on a few principal coordinates. Rows move by th
 optima in which Lloyd's iterations stop.
 """
 
-from skal._core.restricted._run import Sketch, enough_passes, restricted_kmeans, sketch_pool, tile_rows_of
+from skal._core.restricted._run import (
+    Sketch,
+    enough_passes,
+    restricted_kmeans,
+    sketch_pool,
+    tile_rows_of,
+    widest_tile_rows,
+)
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of", "widest_tile_rows"]

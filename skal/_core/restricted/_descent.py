@@ -11,12 +11,18 @@ from torch import Tensor
 from skal._core.anchors import half_costs
 from skal._core.blocks import Blocks
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import nearest_center
 from skal._core.products import total
-from skal._core.restricted._moves import MoveCosts, add_cluster_sums, best_moves, sort_by_group, sum_by_cluster, weights
+from skal._core.restricted._moves import (
+    MoveCosts,
+    best_moves,
+    look_up,
+    sort_by_group,
+    sum_by_cluster,
+    sum_moves,
+    weights,
+)
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
-from skal._core.workers import map_on
 
 __all__ = ["Descent", "OnIteration"]
 
@@ -25,9 +31,6 @@ _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the inertia differed by less than 0.1 %
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
-
-_ROWS_LOOKED_UP_AT_ONCE = {"cpu": 256, "cuda": 65536}
-_ELEMENTS_MOVED_AT_ONCE = 1 << 24
 
 OnIteration = Callable[[int, float], object]
 
@@ -49,7 +52,8 @@ class Descent:
         self.labels = labels.clone()
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
-        self.clusters = clusters or pool.map_reduce(sum_by_cluster, add_cluster_sums, n_clusters, [labels])
+        self._of_sums = n_clusters, pool.sum_steps()
+        self.clusters = clusters or pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
@@ -149,15 +153,11 @@ class Descent:
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
-        costliest = cost.topk(self.n_looked_up).indices.sort().values
+        is_costliest = torch.zeros_like(self.labels, dtype=torch.bool)
+        is_costliest[cost.topk(self.n_looked_up).indices] = True
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
-        target = self.labels.clone()
-
-        def look_up(part: Tensor) -> None:
-            target[part], _ = nearest_center(self.pool.take(part.cpu()), self.centers, half_norms)
-
-        map_on(cost.device, look_up, costliest.split(_ROWS_LOOKED_UP_AT_ONCE[cost.device.type]))
-        moved = costliest[target[costliest] != self.labels[costliest]]
+        (target,) = self.pool.map_gather(look_up, (self.centers, half_norms), [self.labels, is_costliest])
+        moved = (target != self.labels).nonzero().flatten()
         if not self._try_move(moved, target):
             return moved[:0]
         self._sort_by_group()
@@ -184,17 +184,19 @@ class Descent:
 
     def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
         """Move rows to their targets if that lowers the inertia, counted in float64."""
-        moved = self.clusters.copy()
-        for part in row_idx.split(max(1, _ELEMENTS_MOVED_AT_ONCE // self.pool.n_features)):
-            rows = self.pool.take(part.cpu())
-            moved.add(rows, self.labels[part], sign=-1)
-            moved.add(rows, target[part])
+        if len(row_idx) == 0:
+            return True
+        goals = self.labels.clone()
+        goals[row_idx] = target[row_idx]
+        moved = self.clusters.plus(
+            self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [self.labels, goals])
+        )
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False
         self.clusters, self.inertia = moved, inertia
         self.centers = moved.means(self.centers)
-        self.labels[row_idx] = target[row_idx]
+        self.labels = goals
         self.could_gain[row_idx] = torch.inf
         return True
 

@@ -12,11 +12,23 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Tile
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms, lowest
+from skal._core.distances import half_sq_norms, lowest, nearest_center
 from skal._core.products import affine
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
-__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "map_pieces", "sort_by_group", "sum_by_cluster", "weights"]
+__all__ = [
+    "MoveCosts",
+    "best_moves",
+    "look_up",
+    "map_pieces",
+    "sort_by_group",
+    "sum_by_cluster",
+    "sum_moves",
+    "weights",
+]
+
+_ROWS_LOOKED_UP_AT_ONCE = {"cpu": 256, "cuda": 65536}
+_ELEMENTS_MOVED_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -150,19 +162,47 @@ def sort_by_group(block: Block, per_row: tuple[Tensor, ...], group_of_center: Te
     return groups, order
 
 
-def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> ClusterSums:
-    """Add up the rows of a block by their labels."""
+def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    """Add up the rows of a block by their labels; `shared` are the number of clusters and the steps of the sums."""
     (labels,) = per_row
-    sums = ClusterSums(n_clusters, block.n_features, block.device)
+    sums = _empty_sums(block, shared)
     for tile in block.tiles():
         sums.add(tile.rows, labels[tile.slice])
     return sums
 
 
-def add_cluster_sums(first: ClusterSums, second: ClusterSums) -> ClusterSums:
-    """Merge the sums of two blocks."""
-    first += second
-    return first
+def sum_moves(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    """What the sums change by where rows of a block go from their labels to others, the second state of rows."""
+    labels, goals = per_row
+    sums = _empty_sums(block, shared)
+    at_once = max(1, _ELEMENTS_MOVED_AT_ONCE // block.n_features)
+    for positions in (labels != goals).nonzero().flatten().split(at_once):
+        rows = block.take(positions)
+        sums.add(rows, labels[positions], sign=-1)
+        sums.add(rows, goals[positions])
+    return sums
+
+
+def _empty_sums(block: Block, shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    n_clusters, steps = shared
+    return ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
+
+
+def look_up(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+    """Compare the marked rows of a block with all centers; the others keep their label. Labels (m,) int64.
+
+    `weighed` are the centers and their `half_costs`.
+    """
+    labels, is_marked = per_row
+    found = labels.clone()
+
+    def find(part: Tensor) -> None:
+        found[part], _ = nearest_center(block.take(part), *weighed)
+
+    for where in block.slices():
+        positions = where.start + is_marked[where].nonzero().flatten()
+        block.map(find, positions.split(_ROWS_LOOKED_UP_AT_ONCE[block.device.type]))
+    return (found,)
 
 
 def map_pieces(block: Block, work: Callable[[slice, Tensor], None]) -> None:

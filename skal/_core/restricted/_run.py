@@ -20,7 +20,7 @@ from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups,
 from skal._core.seeding import kmeans_plus_plus
 from skal._core.workers import map_on, on_workers
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of", "widest_tile_rows"]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
@@ -46,10 +46,14 @@ class Sketch:
 
 def sketch_pool(pool: Blocks) -> Sketch:
     """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
-    n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
+    n_components = _n_components_of(pool.n_features)
     axes = principal_axes(pool, n_components)
     in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
     return Sketch(axes, in_small_tiles.cached(project, axes, tile_rows_of(n_components)))
+
+
+def _n_components_of(n_features: int) -> int:
+    return min(n_features, max(_LEAST_COMPONENTS, min(n_features // 4, _MOST_COMPONENTS)))
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
@@ -60,6 +64,11 @@ def enough_passes(n_rows: int, n_clusters: int) -> int:
 def tile_rows_of(n_features: int) -> int:
     """Rows a tile: many, so that the rows of a group lie together in few products; a power of two."""
     return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
+
+
+def widest_tile_rows(n_features: int) -> int:
+    """Rows of the widest tile that a pass over a pool, or over its sketch, reads at once."""
+    return max(tile_rows_of(n_features), tile_rows_of(_n_components_of(n_features)))
 
 
 @on_workers()

@@ -17,7 +17,7 @@ from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import lowest, row_sq_dist
-from skal._core.restricted._moves import add_cluster_sums, map_pieces
+from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
 from skal._core.workers import map_on, one_thread
 
@@ -57,8 +57,9 @@ def best_splits(
         thresholds = 0.5 * (second.double().square().sum(dim=1) - first.double().square().sum(dim=1))
         shared = directions, thresholds.to(centers.dtype)
         (is_second,) = pool.map_gather(is_nearer_to_second, shared, [labels])
-        of_second = pool.map_reduce(sum_second, add_cluster_sums, len(centers), [labels, is_second])
-        of_first = clusters.minus(of_second)
+        shared_by_sums = len(centers), clusters.steps
+        of_second = pool.map_reduce(sum_second, ClusterSums.plus, shared_by_sums, [labels, is_second])
+        of_first = clusters.plus(of_second, sign=-1)
         first, second = of_first.means(first), of_second.means(second)
     gain = of_first.scatter() + of_second.scatter() - clusters.scatter()
     is_split = is_filled & (of_first.counts > 0) & (of_second.counts > 0)
@@ -164,10 +165,11 @@ def is_nearer_to_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple
     return (is_second,)
 
 
-def sum_second(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> ClusterSums:
-    """Add up by cluster those rows of a block that go with the second center."""
+def sum_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    """Add up by cluster those rows of a block that go with the second center; `shared` as for `sum_by_cluster`."""
     labels, is_second = per_row
-    sums = ClusterSums(n_clusters, block.n_features, block.device)
+    n_clusters, steps = shared
+    sums = ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
     for tile in block.tiles():
         chosen = is_second[tile.slice].nonzero().flatten()
         sums.add(tile.rows.index_select(0, chosen), labels[tile.slice][chosen])

@@ -1,0 +1,270 @@
+"""Tasks on the workers of a cluster; what is lost with a worker is asked for again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from queue import Empty, SimpleQueue
+from typing import Any
+from uuid import uuid4
+
+import dask
+import numpy.typing as npt
+import sklearn
+from dask.utils import format_bytes, parse_timedelta
+from distributed import Client, Future, KilledWorker
+
+from skal._dask._chunks import Chunks
+from skal._dask._packing import Packed, pack
+from skal._dask._tasks import run_in_worker, width_of
+
+__all__ = ["OnCluster"]
+
+# Larger values go to a worker directly, as the scheduler keeps every task's arguments.
+_SCATTERED_FROM_BYTES = 2**18
+_TASKS_A_THREAD = 2  # one that runs, one whose chunk is being made
+_SECONDS_BETWEEN_LOOKS = 1.0
+_MOST_TIMES_KILLED = 2  # each is as many deaths as distributed.scheduler.allowed-failures says, and one
+_MOST_TIMES_LOST = 50  # with what it needed, through no fault of its own
+
+
+class OnCluster:
+    """Plain tasks, one a chunk, on the workers of a `distributed.Client`.
+
+    The driver owns all that a pass needs beside the chunks, so a worker that dies takes nothing along that cannot be
+    sent again. A pass is either finished or has changed nothing.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def map(
+        self,
+        function: Callable[[Any, Any, Any], Any],
+        chunks: Chunks,
+        common: Any,
+        own: Callable[[int], Any],
+        positions: Sequence[int] | None = None,
+    ) -> Iterator[Any]:
+        """Yield what a function makes of each chunk, in order; see `Executor`.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no worker left for as long as dask's configuration ``skal.workers-timeout`` says ("60s"), or a
+            chunk is what its workers die of.
+        """
+        wanted = range(len(chunks)) if positions is None else positions
+        tasks = _Tasks(self.client, function, chunks, common, own, keep=False)
+        try:
+            for result in tasks.in_order(wanted):
+                yield result.load()
+        finally:
+            tasks.cancel()
+
+    def keep(
+        self,
+        function: Callable[[Any, Any, Any], Any],
+        chunks: Chunks,
+        common: Any,
+        own: Callable[[int], Any],
+    ) -> Chunks:
+        """Leave what a function makes of each chunk, an array with as many rows, in the cluster."""
+        tasks = _Tasks(self.client, function, chunks, common, own, keep=True)
+        try:
+            futures = list(tasks.in_order(range(len(chunks))))
+        finally:
+            tasks.cancel()
+        kept = _KeptChunks(chunks.bounds, tasks, futures)
+        (kept.n_features,) = self.map(width_of, kept, None, lambda position: None, [0])
+        return kept
+
+    def memory_limit(self) -> int:
+        """Bytes that all workers may use together."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return sum(int(worker["memory_limit"] or 0) for worker in workers)
+
+
+class _KeptChunks(Chunks):
+    """What a pass left in the cluster: futures, and how to have each made again."""
+
+    def __init__(self, bounds: list[int], tasks: _Tasks, futures: list[Future[Any]]) -> None:
+        super().__init__(bounds, 0)
+        self._tasks = tasks
+        self._futures = futures
+
+    def here(self, position: int) -> npt.NDArray[Any]:
+        chunk: npt.NDArray[Any] = self.for_task(position, self._tasks.client).result()
+        return chunk
+
+    def for_task(self, position: int, client: Client) -> Future[Any]:
+        if self._futures[position].status not in ("pending", "finished", "lost"):
+            (self._futures[position],) = self._tasks.in_order([position])
+        return self._futures[position]
+
+
+class _Tasks:
+    """The tasks of a pass: what is sent, what is back, and what has to be sent again."""
+
+    def __init__(
+        self,
+        client: Client,
+        function: Callable[[Any, Any, Any], Any],
+        chunks: Chunks,
+        common: Any,
+        own: Callable[[int], Any],
+        keep: bool,
+    ) -> None:
+        self.client = client
+        self._function = function
+        self._chunks = chunks
+        self._common = pack(common)
+        self._scattered: Future[Any] | None = None
+        self._own = own
+        self._keep = keep
+        self._name = f"skal-{function.__name__}-{uuid4().hex[:12]}"
+        self._n_sent: Counter[int] = Counter()
+        self._n_killed: Counter[int] = Counter()
+        self._out: dict[int, Future[Any]] = {}
+        self._back: dict[int, Any] = {}
+        self._news: SimpleQueue[None] = SimpleQueue()  # of whatever happened to a future
+        self._watch = _Watch(client)
+
+    def in_order(self, positions: Sequence[int]) -> Iterator[Any]:
+        """Yield results (futures of them, where they are kept), never many more at once than there are threads."""
+        n_at_once = max(2, _TASKS_A_THREAD * self._watch.n_threads())
+        n_sent = 0
+        for n_done, position in enumerate(positions):
+            while position not in self._back:
+                while n_sent < min(len(positions), n_done + n_at_once):
+                    self._send(positions[n_sent])
+                    n_sent += 1
+                self._collect()
+            result = self._back.pop(position)
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+
+    def cancel(self) -> None:
+        """Call off what is still out, and forget what was sent along."""
+        if self._out and self.client.status == "running":
+            self.client.cancel(list(self._out.values()))
+        self._out.clear()
+        self._scattered = None
+
+    def _send(self, position: int) -> None:
+        self._n_sent[position] += 1
+        own = pack(self._own(position))
+        future = self.client.submit(
+            run_in_worker,
+            self._function,
+            self._chunks.for_task(position, self.client),
+            self._common_where_it_is(),
+            self._scatter(own) if own.n_bytes >= _SCATTERED_FROM_BYTES else own,
+            sklearn.get_config()["working_memory"],
+            self._keep,
+            key=f"{self._name}-{position}-{self._n_sent[position]}",
+        )
+        future.add_done_callback(lambda _: self._news.put(None))
+        self._out[position] = future
+
+    def _common_where_it_is(self) -> Packed | Future[Any]:
+        # What a kept result was made from must outlive every worker, or it could not be made again by itself.
+        if self._keep or self._common.n_bytes < _SCATTERED_FROM_BYTES:
+            return self._common
+        if self._scattered is None or self._scattered.status != "finished":
+            self._scattered = self._scatter(self._common)
+        return self._scattered
+
+    def _scatter(self, value: Packed) -> Future[Any]:
+        # Without a hash: a key that was lost once stays lost.
+        try:
+            scattered: Future[Any] = self.client.scatter(value, hash=False, timeout=self._watch.patience)
+        except TimeoutError as error:
+            raise self._watch.no_worker_left() from error
+        return scattered
+
+    def _collect(self) -> None:
+        """Wait until something happens, and take note of it."""
+        try:
+            self._news.get(timeout=_SECONDS_BETWEEN_LOOKS)
+        except Empty:
+            self._watch.look()
+        for position, future in list(self._out.items()):
+            if future.status not in ("pending", "lost"):
+                del self._out[position]
+                self._take_note(position, future)
+
+    def _take_note(self, position: int, future: Future[Any]) -> None:
+        if future.status == "cancelled":
+            self._send_again(position)
+        elif future.status == "error":
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                self._count_a_killer(position, error)
+                self._send_again(position)
+            else:
+                self._back[position] = error
+        elif self._keep:
+            self._back[position] = future
+        else:
+            try:
+                self._back[position] = future.result(timeout=self._watch.patience)
+            except CancelledError:  # its worker died after it had said that it was done
+                self._send_again(position)
+            except TimeoutError:
+                self._watch.look()
+                self._out[position] = future
+
+    def _send_again(self, position: int) -> None:
+        if self._n_sent[position] > _MOST_TIMES_LOST:
+            raise RuntimeError(
+                f"{self._rows(position)} were sent to the cluster {self._n_sent[position]} times and lost each time: "
+                "its workers do not live long enough for one block. The logs of the workers say why."
+            )
+        self._send(position)
+
+    def _count_a_killer(self, position: int, error: KilledWorker) -> None:
+        self._n_killed[position] += 1
+        if self._n_killed[position] >= _MOST_TIMES_KILLED:
+            n_bytes = 4 * self._chunks.n_features * (self._chunks.bounds[position + 1] - self._chunks.bounds[position])
+            raise RuntimeError(
+                f"{self._rows(position)} end every worker that works on them, most likely for want of memory: as "
+                f"float32 they take {format_bytes(n_bytes)}, and a worker needs some three times that for each of its "
+                "threads. Give workers more memory or fewer threads, or store the pool in smaller chunks."
+            ) from error
+
+    def _rows(self, position: int) -> str:
+        return f"Rows {self._chunks.bounds[position]} to {self._chunks.bounds[position + 1] - 1} of X"
+
+
+class _Watch:
+    """Notices that no worker is left."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seen = time.monotonic()
+        self.patience = float(parse_timedelta(dask.config.get("skal.workers-timeout", "60s")))
+
+    def n_threads(self) -> int:
+        return sum(self._client.nthreads().values())
+
+    def look(self) -> None:
+        """Raise if there has been no worker for too long."""
+        if self._client.status != "running":
+            raise RuntimeError(f"The dask client is {self._client.status}: {_AGAIN}")
+        if self.n_threads():
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > self.patience:
+            raise self.no_worker_left()
+
+    def no_worker_left(self) -> RuntimeError:
+        return RuntimeError(
+            f"The dask cluster at {self._client.scheduler.address} has had no worker for {self.patience:g} seconds "
+            f"(dask's configuration skal.workers-timeout): {_AGAIN}"
+        )
+
+
+_AGAIN = "nothing was changed by the pass that it was in; start workers, and fit again."

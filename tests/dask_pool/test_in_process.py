@@ -1,0 +1,190 @@
+"""A dask array without a cluster: one chunk at a time, and the picks of the array in memory."""
+
+import weakref
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+
+import skal
+from skal import registry
+from skal.classifiers import LinearProbe
+from skal.rounds import IterativeSampler, MultiKMeansSampler
+from skal.samplers import MarginSampler, RandomSampler, UniformSampler
+from tests.dask_pool.fits import FITS, fitted, in_chunks, outcome
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_the_picks_are_those_of_the_array(name, X, y, expected):
+    picks, inertia, labels = outcome(name, in_chunks(X, 4096), y)
+    np.testing.assert_array_equal(picks, expected(name)[0])
+    assert inertia == expected(name)[1]
+    np.testing.assert_array_equal(labels, expected(name)[2])
+
+
+@pytest.mark.parametrize("sizes", [8192, (12288, 4096, 13616)], ids=["other", "unequal"])
+def test_chunks_of_other_sizes_change_nothing(sizes, X, y, expected):
+    picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
+    np.testing.assert_array_equal(picks, expected("restricted")[0])
+    assert inertia == expected("restricted")[1]
+
+
+@pytest.mark.parametrize("sizes", [1000, 5000, (1, 29_999), (20_000, 10_000)], ids=str)
+def test_misaligned_chunks_are_joined_with_a_warning(sizes, X, y, expected):
+    with pytest.warns(UserWarning, match=r"do not begin at multiples of 4096 rows"):
+        picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
+    np.testing.assert_array_equal(picks, expected("restricted")[0])
+    assert inertia == expected("restricted")[1]
+
+
+def test_a_memmap_gives_the_same(tmp_path, X, y, expected):
+    np.save(tmp_path / "pool.npy", X)
+    on_disk = np.load(tmp_path / "pool.npy", mmap_mode="r")
+    for pool in (on_disk, in_chunks(on_disk, 8192)):
+        picks, inertia, _ = outcome("restricted", pool, y)
+        np.testing.assert_array_equal(picks, expected("restricted")[0])
+        assert inertia == expected("restricted")[1]
+
+
+class CountedChunks:
+    """Makes chunks, and notes which were asked for and how many were there already."""
+
+    def __init__(self, X, rows):
+        self.X, self.rows, self.made, self.most_there, self._chunks = X, rows, [], 0, []
+
+    def array(self):
+        def make(block_info=None):
+            (start, stop), _ = block_info[None]["array-location"]
+            self.made.append(start)
+            self.most_there = max(self.most_there, sum(chunk() is not None for chunk in self._chunks))
+            chunk = self.X[start:stop].copy()
+            self._chunks.append(weakref.ref(chunk))
+            return chunk
+
+        sizes = [min(self.rows, len(self.X) - start) for start in range(0, len(self.X), self.rows)]
+        return da.map_blocks(make, chunks=(tuple(sizes), (self.X.shape[1],)), dtype=self.X.dtype, meta=self.X[:0])
+
+
+def test_opening_reads_nothing_and_a_few_rows_read_their_chunks(X):
+    counted = CountedChunks(X, 4096)
+    pool = skal.Pool(counted.array())
+    assert pool.shape == X.shape
+    assert counted.made == []
+    taken = pool.raw_blocks(torch.device("cpu")).take([5, 8193, 4])
+    np.testing.assert_array_equal(taken, X[[5, 8193, 4]].astype(np.float32))
+    assert sorted(counted.made) == [0, 8192]
+
+
+@pytest.mark.parametrize("name", ["core_set", "lloyd", "restricted", "margin"])
+def test_there_are_never_two_chunks_at_once(name, X, y):
+    counted = CountedChunks(X, 4096)
+    fitted(name, counted.array(), y)
+    assert len(counted.made) > 8
+    assert counted.most_there == 0
+
+
+@pytest.mark.parametrize("entry", registry.samplers(), ids=lambda entry: entry.name)
+def test_a_sampler_that_cannot_says_so_before_it_reads(entry, X):
+    counted = CountedChunks(X, 4096)
+    if entry.takes_chunks:
+        return
+    for pool in (counted.array(), skal.Pool(counted.array())):
+        with pytest.raises(TypeError, match=rf"{entry.name} needs its rows in memory, and X is in chunks"):
+            entry.make().fit(pool, np.zeros(len(X)))
+    assert counted.made == []
+
+
+def test_rounds_of_a_sampler_that_cannot_are_refused_before_the_first(X, y):
+    counted = CountedChunks(X, 4096)
+    for rounds in (IterativeSampler(UniformSampler()), IterativeSampler(RandomSampler(), initial=UniformSampler())):
+        with pytest.raises(TypeError, match="UniformSampler needs its rows in memory"):
+            rounds.fit(counted.array(), y)
+    assert counted.made == []
+
+
+def test_a_classifier_is_fitted_on_rows_in_memory(X, y):
+    with pytest.raises(TypeError, match="LinearProbe needs its rows in memory"):
+        LinearProbe().fit(in_chunks(X, 4096), y)
+
+
+def test_what_is_no_pool_in_chunks_is_refused(X):
+    sampler, pool = RandomSampler(), in_chunks(X, 4096)
+    with pytest.raises(ValueError, match=r"unknown sizes, so its rows have no numbers: pass X.compute_chunk_sizes"):
+        sampler.fit(pool[pool[:, 0] > 0])
+    with pytest.raises(ValueError, match=r"2 chunks of columns, and a row must lie in one chunk: pass X.rechunk"):
+        sampler.fit(pool.rechunk((4096, 16)))
+    with pytest.raises(ValueError, match="Expected 2D array, got a dask array of 1 dimensions"):
+        sampler.fit(pool[:, 0])
+    with pytest.raises(ValueError, match="a dask array of complex64"):
+        sampler.fit(pool.astype("complex64"))
+    with pytest.raises(TypeError, match=r"dask Delayed.*of a dask DataFrame"):
+        sampler.fit(pool.to_delayed()[0, 0])
+    with pytest.raises(ValueError, match="passes over a dask array are computed on the CPUs"):
+        skal.Pool(pool).raw_blocks(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("name", ["random", "lloyd", "restricted", "core_set"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_first_bad_row_of_the_pool_is_named(name, value, X, y):
+    bad = X.copy()
+    bad[[9000, 25_000], 3] = value
+    with pytest.raises(ValueError, match=rf"{'NaN' if np.isnan(value) else 'infinity'}: row 9000 is the first"):
+        fitted(name, in_chunks(bad, 4096), y)
+
+
+def test_labels_come_back_in_the_chunks_of_the_rows(X, y):
+    pool = in_chunks(X, (12288, 4096, 13616))
+    labels = fitted("lloyd", pool, y).labels_
+    assert isinstance(labels, da.Array)
+    assert labels.chunks == (pool.chunks[0],)
+
+
+def test_an_opened_pool_is_shared_by_fits_and_never_brought_into_memory(X, y, expected):
+    pool = skal.Pool(in_chunks(X, 4096))
+    assert repr(pool) == "Pool(30000 × 32 float16, metric='cosine')"
+    for name in ("lloyd", "core_set"):
+        np.testing.assert_array_equal(outcome(name, pool, y)[0], expected(name)[0])
+    with pytest.raises(TypeError, match="is in chunks and is not brought into memory unasked"):
+        np.asarray(pool)
+
+
+def test_fingerprints_are_of_the_content_and_not_of_the_chunks(X):
+    one, other = (skal.Pool(in_chunks(X, rows)).fingerprint() for rows in (4096, 8192))
+    changed = X.copy()
+    changed[20_000, 1] += 1
+    assert one == other != skal.Pool(in_chunks(changed, 4096)).fingerprint()
+
+
+def test_what_was_learned_carries_over_between_kinds_of_pools(X, y, expected):
+    sampler = fitted("lloyd", X, y)
+    np.testing.assert_array_equal(sampler.select(in_chunks(X, 4096)), sampler.select(X))
+    labels, distances = sampler.assign(in_chunks(X, 4096))
+    for of_chunks, of_array in zip((labels, distances), sampler.assign(X), strict=True):
+        np.testing.assert_array_equal(of_chunks, of_array)
+
+
+def test_rounds(X, y):
+    for rounds in (
+        MultiKMeansSampler(budgets=(10, 30), random_state=0),
+        IterativeSampler(MarginSampler(), (10, 30), initial=RandomSampler(), random_state=0),
+    ):
+        picks = [rounds.fit(pool, lambda rows: y[rows]).selected_indices_ for pool in (X, in_chunks(X, 8192))]
+        np.testing.assert_array_equal(*picks)
+
+
+def test_a_record_on_file_knows_its_pool(tmp_path, X, y):
+    rounds = IterativeSampler(RandomSampler(), (10, 20), random_state=0)
+    rounds.fit(in_chunks(X, 8192), y, ledger=tmp_path / "labels.jsonl")
+    rounds.set_params(budgets=(10, 20, 30)).fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
+    assert [len(rows) for rows in rounds.rounds_] == [10, 10, 10]
+    with pytest.raises(ValueError, match=r"another pool|other rows|fingerprint"):
+        rounds.fit(in_chunks(X + 1, 4096), y, ledger=tmp_path / "labels.jsonl")
+
+
+def test_fit_resample_gives_arrays(X, y):
+    rows, labels = RandomSampler(5, random_state=0).fit_resample(in_chunks(X, 8192), y)
+    picks = RandomSampler(5, random_state=0).fit(X).selected_indices_
+    assert isinstance(rows, np.ndarray)
+    np.testing.assert_array_equal(rows, X[picks])
+    np.testing.assert_array_equal(labels, y[picks])
