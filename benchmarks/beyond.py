@@ -210,6 +210,8 @@ def print_pool(name: str, scores: dict[Cell, dict[int, float]], samplers: list[s
         print("|---" * (2 + len(labels)) + "|")
         for sampler in [*samplers, ORACLE]:
             for head in heads:
+                if sampler == BASELINE and head in (baseline or heads):
+                    continue  # compared with itself
                 cells = []
                 for n in labels:
                     mine = scores.get(Cell(name, n, sampler, head), {})
