@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -40,3 +43,19 @@ def peak_memory(result: dict) -> Iterator[None]:
         ended.set()
         watcher.join()
     result["mib"] = max(0.0, max(peak[0], status_mib("RssAnon")) - start_mib)
+
+
+@contextmanager
+def one_core_taken(is_taken: bool = True) -> Iterator[None]:
+    """Let another process have one of the cores all the time (Linux)."""
+    if not is_taken:
+        yield
+        return
+    core = max(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, {{{core}}})\nprint(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as neighbor:
+        neighbor.stdout.readline()
+        try:
+            yield
+        finally:
+            neighbor.kill()

@@ -13,6 +13,7 @@ from skal._core.device import resident_bytes
 from skal._core.graph import Neighbors, exact_neighbors
 from skal._core.moments import pool_moments
 from skal._core.restricted import Sketch, sketch_pool, tile_rows_of
+from skal._core.workers import on_workers
 from skal._files._fingerprint import fingerprint
 from skal._validation import working_memory_bytes
 from skal.pool._cache import sketches
@@ -113,6 +114,7 @@ class PoolView:
             return exact_neighbors(self.blocks, k)
         return self.search.cells(k).neighbors()
 
+    @on_workers()
     def _find_sketch(self) -> Sketch:
         def make() -> Sketch:
             return sketch_pool(self.wide_blocks)
@@ -120,5 +122,6 @@ class PoolView:
         n_bytes_hashed = self._X.nbytes if isinstance(self._X, np.ndarray) else math.inf
         if n_bytes_hashed > working_memory_bytes():
             return make()
-        key = fingerprint(self._X), self.frame.metric, bool(self.frame.origin.any()), str(self.device)
+        content = self.blocks.keep_beside(lambda: fingerprint(self._X))
+        key = content, self.frame.metric, bool(self.frame.origin.any()), str(self.device)
         return sketches.get(key, make)

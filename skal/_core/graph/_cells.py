@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, Tile
 from skal._core.distances import half_sq_norms, pairwise_sq_dist, row_sq_dist
 from skal._core.graph._neighbors import Neighbors
 from skal._core.graph._search import nearest_in_pool
 from skal._core.kmeans import lloyd, partition
 from skal._core.seeding import kmeans_plus_plus
+from skal._core.workers import map_on, on_workers
 
 __all__ = ["Cells", "neighbors_by_cells"]
 
@@ -27,6 +28,7 @@ _ROUNDING = 1e-5  # of distances in float32; copies of a neighbour are as good a
 _SCORES_AT_ONCE = {"cpu": 1 << 24, "cuda": 1 << 28}
 
 
+@on_workers()
 def neighbors_by_cells(pool: Blocks, k: int, rng: np.random.Generator, *, min_recall: float) -> Neighbors:
     """Find most of the `k` nearest other rows of each row.
 
@@ -103,15 +105,19 @@ class Cells:
         """Find the `k` nearest other rows of each row."""
         indices = np.empty((self.pool.n_rows, self.k), dtype=np.int32)
         sq_dist = np.empty((self.pool.n_rows, self.k), dtype=np.float32)
-        for cell, members in enumerate(self.members):
+
+        def search_cell(cell: int) -> None:
+            members = self.members[cell]
             if len(members) == 0:
-                continue
+                return
             around = self._around(cell, self.k, self.n_probes)
             rows = self.pool.take(around)
             own = np.searchsorted(around, members)
             found, found_sq_dist = _nearest_in(rows, torch.from_numpy(own).to(rows.device), self.k)
             indices[members] = around[found.cpu().numpy()]
             sq_dist[members] = found_sq_dist.cpu().numpy()
+
+        map_on(self.pool.device, search_cell, range(len(self.members)))
         is_true = sq_dist[self._measured_idx] <= self._farthest[:, None] * (1 + _ROUNDING)
         return Neighbors(indices, sq_dist, float(is_true.mean()))
 
@@ -162,15 +168,15 @@ def _true_neighbors(pool: Blocks, asked_idx: np.ndarray, k: int) -> tuple[np.nda
     """The `k` nearest other rows of some rows, and the squared distance to the last, in one pass over the pool."""
     queries = pool.take(asked_idx)
     own = torch.from_numpy(asked_idx).to(pool.device)[:, None]
-    best = queries.new_full((len(queries), k), torch.inf)
-    nearest = torch.zeros((len(queries), k), dtype=torch.int64, device=pool.device)
-    for tile in pool.tiles():
+
+    def nearest_of(tile: Tile) -> tuple[Tensor, Tensor]:
         scores = torch.addmm(half_sq_norms(tile.rows), queries, tile.rows.T, alpha=-1)
         rows = torch.arange(tile.start, tile.start + len(tile.rows), device=pool.device)
         scores[rows == own] = torch.inf
-        all_scores = torch.cat([best, scores], dim=1)
-        all_rows = torch.cat([nearest, rows.expand(len(queries), -1)], dim=1)
-        best, places = all_scores.topk(k, dim=1, largest=False)
-        nearest = all_rows.gather(1, places)
+        scores, places = scores.topk(min(k, len(rows)), dim=1, largest=False)
+        return scores, places + tile.start
+
+    scores, rows = (torch.cat(parts, dim=1) for parts in zip(*pool.map_tiles(nearest_of), strict=True))
+    nearest = rows.gather(1, scores.topk(k, dim=1, largest=False).indices)
     last = pool.take(nearest[:, -1].cpu())
     return nearest.cpu().numpy(), row_sq_dist(queries, last).cpu().numpy()
