@@ -7,7 +7,8 @@ budget, the batch that serves a head best: how much better picks there are, not 
 differences over the repetitions, in points.
 
 With --work, each selection and score is kept there, and the same command goes on where it was interrupted; --report
-prints what is there. Fashion-MNIST's images are those of Debian's package dataset-fashion-mnist. Its embeddings are
+prints what is there. Samplers and heads are known by class and parameters: once their code has changed, take another
+folder. Fashion-MNIST's images are those of Debian's package dataset-fashion-mnist. Its embeddings are
 made by `python -m benchmarks.fashion_mnist --work DIR --images 12000`, to be given as --lite0 DIR; --data takes other
 embeddings. Texts are those of `benchmarks.debian_packages`.
 
@@ -209,6 +210,8 @@ def print_pool(name: str, scores: dict[Cell, dict[int, float]], samplers: list[s
         print("|---" * (2 + len(labels)) + "|")
         for sampler in [*samplers, ORACLE]:
             for head in heads:
+                if sampler == BASELINE and head in (baseline or heads):
+                    continue  # compared with itself
                 cells = []
                 for n in labels:
                     mine = scores.get(Cell(name, n, sampler, head), {})

@@ -208,8 +208,8 @@ class Pool(OpenedRows):
         algorithm : {"auto", "exact", "cells"}, default="auto"
             "exact" compares every row with every other: ``2·n²·d`` operations, 12 bytes for each number of the pool.
             "cells" compares the rows of a K-means cell of some 1,000 rows with those of the cells around it, as
-            many as it takes to find more than 95 % of the neighbours; what it found is measured on 256 rows. It does
-            not depend on any seed. "auto" is exact up to 65,536 rows.
+            many as it takes to find more than 95 % of the neighbours, 256 at the most; what it found is measured on 256
+            rows. It does not depend on any seed. "auto" is exact up to 65,536 rows.
         path : path, default=None
             A file (.npz), beside that of the pool say. Where it holds neighbours of these rows they are read, and
             those that are found are written to it. All of X is read, to know whose they are.

@@ -85,6 +85,13 @@ def test_the_recall_of_cells_is_what_a_full_comparison_finds(rng, monkeypatch):
     assert skal.Pool(X).neighbors(10, algorithm="cells").recall > 0.99
 
 
+@pytest.mark.slow
+def test_neighbours_without_any_structure_are_found_in_many_cells(rng, monkeypatch):
+    monkeypatch.setattr(_cells, "_ROWS_A_CELL", 40)
+    X = rng.normal(size=(5000, 32)).astype(np.float32)
+    assert skal.Pool(X).neighbors(10, algorithm="cells").recall > 0.95
+
+
 def test_they_are_found_once(rng, monkeypatch):
     asked, find = [], graph.exact_neighbors
     monkeypatch.setattr(_view, "exact_neighbors", lambda *given: asked.append(given) or find(*given))

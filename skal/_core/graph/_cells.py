@@ -20,7 +20,7 @@ __all__ = ["Cells", "neighbors_by_cells"]
 
 _ROWS_A_CELL = 1024
 _SAMPLE_A_CELL, _PASSES = 64, 6  # enough for cells, which need not be good clusters
-_MOST_PROBES = 64
+_MOST_PROBES = 256
 _LEAST_PROBES = 2  # of rows from elsewhere, which another rounding may put into the cell beside
 _ASKED = 256  # rows whose true neighbours are found to choose the number of probes, and as many to measure the recall
 _SPARE = 6  # proposals of float32 beyond k, ranked by differences
