@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
@@ -218,7 +218,7 @@ def _acquire(path: Path) -> FileLock:
 
 def _read_header(path: Path, format: str) -> dict[str, Any]:
     with path.open("rb") as file:
-        line = file.readline()
+        line = _next_line(file)
     not_ours = ValueError(f"{path} exists and is no {format!r} log; give another path.")
     if not line.startswith(_HEAD) or not line.endswith(b"\n"):
         raise not_ours
@@ -248,7 +248,13 @@ def _entries(path: Path, n_bytes: int) -> Iterator[dict[str, Any]]:
         number = 1
         while file.tell() < n_bytes:
             number += 1
-            yield _decode(file.readline(), path, number)
+            yield _decode(_next_line(file), path, number)
+
+
+def _next_line(file: BinaryIO) -> bytes:
+    """The next line as it was written: what copies files to Windows may have put its ends of lines in."""
+    line = file.readline()
+    return line[:-2] + b"\n" if line.endswith(b"\r\n") else line
 
 
 def _n_bytes_of_whole_lines(path: Path) -> int:

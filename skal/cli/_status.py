@@ -15,6 +15,7 @@ def status(project: ProjectFolder = None, images: ImagesFolder = None, json: AsJ
     if json:
         as_json(found.to_dict())
         return
+    together = f" ({found.n_labeled_together} of them labelled many at once)" if found.n_labeled_together else ""
     lines = [
         f"project    {found.folder}",
         f"images     {found.images_folder or 'not found'}: {found.n_images}, {found.n_embedded} embedded"
@@ -30,7 +31,8 @@ def status(project: ProjectFolder = None, images: ImagesFolder = None, json: AsJ
             if count
         ),
         f"picked     {found.n_picked} in {found.n_rounds} rounds, {found.n_pending} left, {found.n_skipped} skipped",
-        f"labels     {found.n_labeled} to train on, {found.n_held_out_labeled} of {found.n_held_out} to test with",
+        f"labels     {found.n_labeled} to train on{together}, "
+        f"{found.n_held_out_labeled} of {found.n_held_out} to test with",
     ]
     if found.classes:
         lines.append("classes    " + ", ".join(f"{name} {count}" for name, count in found.classes.items()))

@@ -12,6 +12,7 @@ from skal.labeling._project import LabelingProject
 from skal.labeling._scores import Evaluation, Mistake
 from skal.labeling._settings import Settings
 from skal.labeling._status import ProjectStatus
+from skal.labeling._suggestions import Suggestions
 
 __all__ = [
     "RULES",
@@ -29,5 +30,6 @@ __all__ = [
     "ProjectStatus",
     "QueuedImage",
     "Settings",
+    "Suggestions",
     "TrainedModel",
 ]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from skal.labeling._errors import NothingToDoError
 from skal.labeling._exchange import ImageFinder, ImportReport, named
-from skal.labeling._selection_step import SelectionStep
+from skal.labeling._training_step import TrainingStep
 from skal.labeling._votes import agreed_answer, latest_of_each, voter_of
 from skal.labeling.formats import Export, ExportItem, ImportedLabel, Opinion, format_named
 from skal.rounds import Answer, SetAside
@@ -19,7 +19,7 @@ __all__ = ["ExchangeStep"]
 Which = Literal["picked", "pending", "labeled", "all"]
 
 
-class ExchangeStep(SelectionStep):
+class ExchangeStep(TrainingStep):
     """The part of `LabelingProject` that exports and imports."""
 
     def export(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from skal.labeling._project_files import ProjectFiles
-from skal.labeling._votes import agreed_answer, latest_of_each
+from skal.labeling._keys import check_keys, class_keys
+from skal.labeling._project_files import SETTINGS, ProjectFiles
+from skal.labeling._settings import change_settings
+from skal.labeling._votes import TOGETHER, agreed_answer, is_together, latest_of_each
 from skal.rounds import Answer, SetAside
 
 __all__ = ["Labels", "QueuedImage"]
@@ -92,6 +95,87 @@ class Labels(ProjectFiles):
         row, label = self.row_of(image), self.checked_label(label, new_class=new_class)
         self.ledger.answer(row, label, annotator=annotator or self.settings.annotator, source=source, seconds=seconds)
 
+    def label_many(
+        self,
+        images: Iterable[int | str | os.PathLike[str]],
+        label: str,
+        *,
+        annotator: str | None = None,
+        seconds: float | None = None,
+        source: str = "python",
+        new_class: bool = False,
+    ) -> None:
+        """Record one label for images that were looked at together; all are on disk when this returns.
+
+        Nobody looked at each of them as long as at one by itself, so they are kept apart: their `source` ends in
+        ", many at once", and `labeled_together` lists them.
+
+        Parameters
+        ----------
+        images : iterable of int or path
+        label : str
+        annotator, source, new_class
+            As in `label`.
+        seconds : float, default=None
+            How long it took for all of them.
+
+        Raises
+        ------
+        ValueError
+            If one of them is to test with, comes twice or is none, or there is no such class. Nothing is recorded then.
+        """
+        self._refuse_read_only()
+        rows, label = [self.row_of(image) for image in images], self.checked_label(label, new_class=new_class)
+        if not rows:
+            return
+        held_out = set(self.held_out).intersection(rows)
+        if held_out:
+            raise ValueError(
+                f"{self.images[min(held_out)].path} is to test with: it is labelled by itself, or the estimate would "
+                "rest on labels that nobody looked at one by one."
+            )
+        each = None if seconds is None else seconds / len(rows)
+        self.ledger.answer(
+            rows,
+            [label] * len(rows),
+            annotator=annotator or self.settings.annotator,
+            source=source + TOGETHER,
+            seconds=each,
+        )
+
+    def add_class(self, name: str, *, key: str | None = None) -> str:
+        """Take another class from now on: it is put into ``skal.toml``, behind those that there are.
+
+        Parameters
+        ----------
+        name : str
+        key : str, default=None
+            Of the keyboard, on the labelling page. None means the next that is free.
+
+        Returns
+        -------
+        str
+            The class, without blanks around it.
+
+        Raises
+        ------
+        ValueError
+            If there is such a class, or the key means something else.
+        """
+        self._refuse_read_only()
+        name, before = self.checked_label(name, new_class=True), self.classes
+        if name in before:
+            raise ValueError(f"There is a class {name!r} already.")
+        taken = {used: other for other, used in class_keys(before, self.settings.keys).items()}
+        if key is not None and key.lower() in taken:
+            raise ValueError(f"The key {key!r} is that of {taken[key.lower()]!r}; take another.")
+        values = {"classes": (*before, name)}
+        keys = dict(self.settings.keys) if key is None else {**self.settings.keys, name: key}
+        check_keys(values["classes"], keys)
+        change_settings(self.folder / SETTINGS, **values, **({} if key is None else {"keys": keys}))
+        self.settings = replace(self.settings, classes=values["classes"], keys=keys)
+        return name
+
     def skip(
         self,
         image: int | str | os.PathLike[str],
@@ -148,6 +232,12 @@ class Labels(ProjectFiles):
         """
         agreed = {int(row): agreed_answer(self.ledger.standing(row)) for row in self._answered_rows()}
         return {row: str(given.label) for row, given in agreed.items() if isinstance(given, Answer)}
+
+    @property
+    def labeled_together(self) -> tuple[int, ...]:
+        """The images whose label was given to many at once, by row."""
+        agreed = {int(row): agreed_answer(self.ledger.standing(row)) for row in self._answered_rows()}
+        return tuple(row for row, given in agreed.items() if isinstance(given, Answer) and is_together(given))
 
     @property
     def held_out(self) -> tuple[int, ...]:

@@ -7,23 +7,18 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import skal.classifiers
-from skal.classifiers._fitting import fit_on_labeled_rows
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
-from skal.labeling._errors import NothingToDoError
 from skal.labeling._evaluation_step import EvaluationStep
 from skal.labeling._images import scan
 from skal.labeling._model import TrainedModel
 from skal.labeling._predictions import Predictions
 from skal.labeling._reading import why_unreadable
 from skal.labeling._status import ProjectStatus, next_command
-from skal.low_budget import default_classifier
 
 __all__ = ["LabelingProject"]
 
@@ -88,46 +83,6 @@ class LabelingProject(EvaluationStep):
     """
 
     # ------------------------------------------------------------------ model
-
-    def train(self, classifier: Any = None) -> TrainedModel:
-        """Train a classifier on the labels, those to test with left out, and keep it in ``model.npz``.
-
-        Parameters
-        ----------
-        classifier : classifier or str, default=None
-            One of `skal.classifiers`, or its name. None means that of the settings, and without one that of
-            `skal.LowBudgetClassifier`.
-
-        Returns
-        -------
-        TrainedModel
-
-        Raises
-        ------
-        NothingToDoError
-            If there is no label to train on.
-        """
-        self._refuse_read_only()
-        pool, embedding = self.pool, self._manifest.embedding
-        labels = self.training_labels()
-        positions = pool.positions(labels)
-        if not len(positions):
-            raise NothingToDoError(
-                "There is no label to train on: select() images and label() them (skal select -n 60), or import labels."
-            )
-        rows = pool.rows[positions]
-        y = np.array([labels[row] for row in rows.tolist()])
-        fitted = fit_on_labeled_rows(self._classifier(classifier), pool.X, y, positions)
-        made_by, identity = (embedding.made_by, embedding.identity) if embedding is not None else ({}, {})
-        model = TrainedModel(fitted, made_by, identity, rows, np.asarray(pool.X[positions]), y, len(pool.X))
-        model.save(self.folder / MODEL)
-        return model
-
-    def training_labels(self) -> dict[int, str]:
-        """The labels to train on, by row: none that is held out, and none of a near duplicate of one."""
-        held_out = set(self.held_out)
-        near = self._near(held_out) if held_out and self._manifest.embedding is not None else held_out
-        return {row: label for row, label in self.labels.items() if row not in near}
 
     @property
     def model(self) -> TrainedModel:
@@ -224,6 +179,7 @@ class LabelingProject(EvaluationStep):
             n_new=0 if changes is None else len(changes.new),
             n_renamed=0 if changes is None else len(changes.renamed),
             classes=dict(self.counts().most_common()),
+            n_labeled_together=len(self.labeled_together),
             has_model=has_model,
             n_labels_of_model=TrainedModel.n_labels_in(self.folder / MODEL),
         )
@@ -281,16 +237,6 @@ class LabelingProject(EvaluationStep):
 
     def _problems_of(self, rows: set[int], place_of: dict[int, int]) -> dict[int, str]:
         return {place_of[row]: why_unreadable(self.path_of(row)) or "not embedded yet" for row in sorted(rows)}
-
-    def _classifier(self, classifier: Any) -> Any:
-        classifier = self.settings.classifier if classifier is None else classifier
-        if classifier is None:
-            classifier = default_classifier()
-        if not isinstance(classifier, str):
-            return classifier
-        if classifier not in skal.classifiers.__all__:
-            raise ValueError(f"There is no classifier {classifier!r}; there are {', '.join(skal.classifiers.__all__)}.")
-        return getattr(skal.classifiers, classifier)()
 
     def _predict_folder(
         self, folder: Path, model: TrainedModel, extractor: TorchFeatureExtractor, below: float

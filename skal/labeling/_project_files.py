@@ -16,9 +16,9 @@ from skal.labeling._manifest import Manifest
 from skal.labeling._settings import Settings, read_settings, write_settings
 from skal.rounds import Ledger
 
-__all__ = ["MANIFEST", "ProjectFiles"]
+__all__ = ["MANIFEST", "SETTINGS", "ProjectFiles"]
 
-MANIFEST, _LEDGER, _SETTINGS = "manifest.json", "ledger.jsonl", "skal.toml"
+MANIFEST, _LEDGER, SETTINGS = "manifest.json", "ledger.jsonl", "skal.toml"
 
 
 class ProjectFiles:
@@ -91,8 +91,8 @@ class ProjectFiles:
         )
         hashed = _hashed(images, paths, on_image)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / _SETTINGS).exists():
-            write_settings(folder / _SETTINGS, settings)
+        if not (folder / SETTINGS).exists():
+            write_settings(folder / SETTINGS, settings)
         Manifest.new(folder, images, hashed).save(folder / MANIFEST)
         return cls.open(folder)
 
@@ -137,7 +137,7 @@ class ProjectFiles:
         try:
             # Read under the lock, so that nobody replaces it between here and there.
             manifest = Manifest.load(folder / MANIFEST)
-            project = cls(folder, manifest, read_settings(folder / _SETTINGS), ledger, read_only=read_only)
+            project = cls(folder, manifest, read_settings(folder / SETTINGS), ledger, read_only=read_only)
             project._begin_or_compare_ledger()
             project._locate_images(None if images is None else Path(images))
         except BaseException:

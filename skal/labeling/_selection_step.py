@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skal import registry
+from skal._warnings import warn_user
 from skal.labeling._embedding_step import EmbeddingStep
 from skal.labeling._errors import NothingToDoError
 from skal.labeling._pictures import kept_facts
@@ -127,6 +128,12 @@ class SelectionStep(EmbeddingStep):
             raise ValueError(f"n={n} and holdout={holdout} must not be negative.")
         if n + holdout == 0:
             raise NothingToDoError("No image is asked for: pass n, holdout, or both.")
+        n_together = len(self.labeled_together)
+        if holdout and n_together:
+            warn_user(
+                f"{n_together} images were labelled many at once, so images to test with are drawn from what is left: "
+                "they are no random part of the whole pool any more. Draw them in the first round."
+            )
         seed = self.settings.random_state if random_state is None else random_state
         pool = self.pool
         standing = self._standing(pool)

@@ -6,14 +6,15 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from skal._files._atomic import write_atomically
-from skal.labeling._toml import to_toml
+from skal.labeling._keys import check_keys
+from skal.labeling._toml import to_toml, with_values
 
-__all__ = ["Settings", "read_settings", "write_settings"]
+__all__ = ["Settings", "change_settings", "read_settings", "write_settings"]
 
 _PREFIX = "SKAL_"
 
@@ -41,6 +42,12 @@ class Settings:
         Of random weights, samplers and the draw of images to test with.
     annotator : str, default=None
         Who labels.
+    keys : mapping of str to str, default={}
+        Keys of classes on the labelling page; other classes have the next of 1 to 9, 0 and the letters.
+    price : float, default=None
+        What a label costs, in any currency.
+    money : float, default=None
+        What there is for labels. None means the price of all images that were picked.
     """
 
     classes: tuple[str, ...] = ()
@@ -53,13 +60,21 @@ class Settings:
     classifier: str | None = None
     random_state: int = 0
     annotator: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+    price: float | None = None
+    money: float | None = None
 
     def over(self, **given: Any) -> Settings:
         """These, with what is not None in place of what was there."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {"image_size": int, "batch_size": int, "random_state": int}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "image_size": int, "batch_size": int, "random_state": int, "price": float, "money": float,
+}  # fmt: skip
+_KINDS: dict[Any, str] = {
+    list: "a list of texts", dict: "a table of texts", int: "a whole number", float: "a number", str: "a text",
+}  # fmt: skip
 _NAMES = tuple(each.name for each in fields(Settings))
 
 
@@ -75,7 +90,7 @@ def read_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
     Raises
     ------
     ValueError
-        If the file is no TOML, or a setting is unknown or of the wrong kind.
+        If the file is no TOML, a setting is unknown or of the wrong kind, or two classes have one key.
     """
     given = _from_toml(path) if path.exists() else {}
     environment = os.environ if environment is None else environment
@@ -83,7 +98,22 @@ def read_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         text = environment.get(_PREFIX + name.upper())
         if text:
             given[name] = _from_text(name, text)
-    return Settings(**given)
+    settings = Settings(**given)
+    try:
+        check_keys(settings.classes, settings.keys)
+        _refuse_negative(settings)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return settings
+
+
+def change_settings(path: Path, **values: Any) -> None:
+    """Set some settings in a skal.toml, and leave all else in it, comments too, as it is."""
+    text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+    try:
+        write_atomically(path, with_values(text, values))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def write_settings(path: Path, settings: Settings) -> None:
@@ -111,13 +141,12 @@ def _checked(name: str, value: Any, path: Path) -> Any:
         near = difflib.get_close_matches(name, _NAMES, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_NAMES)}."
         raise ValueError(f"{path}: there is no setting {name!r}; {hint}")
-    expected = {"classes": list, **dict.fromkeys(_READERS, int)}.get(name, str)
-    is_good = isinstance(value, expected) and not isinstance(value, bool)
-    if name == "classes" and is_good:
-        is_good = all(isinstance(each, str) for each in value)
+    expected: Any = {"classes": list, "keys": dict, **_READERS}.get(name, str)
+    is_good = isinstance(value, (int, float) if expected is float else expected) and not isinstance(value, bool)
+    if expected in (list, dict) and is_good:
+        is_good = all(isinstance(each, str) for each in (value.values() if expected is dict else value))
     if not is_good:
-        kind = {list: "a list of texts", int: "a whole number", str: "a text"}[expected]
-        raise ValueError(f"{path}: {name} must be {kind}; found {value!r}.")
+        raise ValueError(f"{path}: {name} must be {_KINDS[expected]}; found {value!r}.")
     if name == "weights":
         return str(path.parent / value)
     return tuple(value) if name == "classes" else value
@@ -126,7 +155,18 @@ def _checked(name: str, value: Any, path: Path) -> Any:
 def _from_text(name: str, text: str) -> Any:
     if name == "classes":
         return tuple(each.strip() for each in text.split(",") if each.strip())
+    if name == "keys":
+        pairs = [each.rpartition("=") for each in text.split(",") if each.strip()]
+        return {class_name.strip(): key.strip() for class_name, _, key in pairs}
+    reader = _READERS.get(name, str)
     try:
-        return _READERS.get(name, str)(text)
+        return reader(text)
     except ValueError as error:
-        raise ValueError(f"{_PREFIX}{name.upper()}={text!r} must be a whole number.") from error
+        raise ValueError(f"{_PREFIX}{name.upper()}={text!r} must be {_KINDS[reader]}.") from error
+
+
+def _refuse_negative(settings: Settings) -> None:
+    for name in ("price", "money"):
+        value = getattr(settings, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be a number from 0 on; found {value!r}.")

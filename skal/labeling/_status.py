@@ -27,6 +27,8 @@ class ProjectStatus:
         Of them neither labelled nor skipped.
     n_labeled : int
         Labelled images, picked or not, without those to test with.
+    n_labeled_together : int
+        Of `n_labeled`: those whose label was given to many images at once.
     n_held_out, n_held_out_labeled : int
     n_skipped : int
     n_disagreements : int
@@ -60,6 +62,7 @@ class ProjectStatus:
     n_new: int = 0
     n_renamed: int = 0
     classes: dict[str, int] = field(default_factory=dict)
+    n_labeled_together: int = 0
     has_model: bool = False
     n_labels_of_model: int = 0
     next_command: str = ""

@@ -7,12 +7,20 @@ from collections.abc import Iterable
 
 from skal.rounds import Answer, SetAside
 
-__all__ = ["agreed_answer", "latest_of_each", "voter_of"]
+__all__ = ["TOGETHER", "agreed_answer", "is_together", "latest_of_each", "voter_of"]
+
+# At the end of the source of labels that were given to many images at once.
+TOGETHER = ", many at once"
+
+
+def is_together(given: Answer | SetAside) -> bool:
+    """Whether it was said of many images at once."""
+    return (given.source or "").endswith(TOGETHER)
 
 
 def voter_of(given: Answer | SetAside) -> str:
     """Who gave a label; where nobody is named, what it came from."""
-    return given.annotator or f"({given.source or 'nobody named'})"
+    return given.annotator or f"({(given.source or 'nobody named').removesuffix(TOGETHER)})"
 
 
 def latest_of_each(standing: Iterable[Answer | SetAside]) -> dict[str, Answer | SetAside]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -303,17 +303,23 @@ class Ledger(LedgerViews):
             how = (annotator, source, None if seconds is None else float(seconds), datetime.now(UTC))
             self._add([SetAside(row, reason, *how).to_entry() for row in self._check_rows(rows)])
 
-    def undo(self, row: int | None = None) -> Answer | SetAside:
+    @overload
+    def undo(self, row: int | None = None) -> Answer | SetAside: ...
+
+    @overload
+    def undo(self, row: Sequence[int]) -> tuple[Answer | SetAside, ...]: ...
+
+    def undo(self, row: int | Sequence[int] | None = None) -> Answer | SetAside | tuple[Answer | SetAside, ...]:
         """Take back the latest label or setting aside; what stood before it stands again.
 
         Parameters
         ----------
-        row : int, default=None
-            The latest of this row. None means the latest of all.
+        row : int or sequence of int, default=None
+            The latest of this row; of several, the latest of each, all at once. None means the latest of all.
 
         Returns
         -------
-        Answer or SetAside
+        Answer or SetAside, or a tuple of them
             What was taken back. It stays in `history`.
 
         Raises
@@ -322,12 +328,18 @@ class Ledger(LedgerViews):
             If nothing is left to take back.
         """
         with self._mutex:
-            latest = self._state.latest_row() if row is None else self._check_rows(row)[0]
-            taken_back = None if latest is None else self._state.current(latest)
-            if taken_back is None:
-                raise ValueError(f"There is nothing to undo{'' if row is None else f' for row {row}'}.")
-            self._add([{"kind": "undo", "row": latest, "time": datetime.now(UTC).isoformat()}])
-            return taken_back
+            if row is None:
+                latest = self._state.latest_row()
+                if latest is None:
+                    raise ValueError("There is nothing to undo.")
+                return self.undo(latest)
+            rows, now = self._check_rows(row), datetime.now(UTC).isoformat()
+            taken_back = [self._state.current(each) for each in rows]
+            if None in taken_back:
+                raise ValueError(f"There is nothing to undo for row {rows[taken_back.index(None)]}.")
+            self._add([{"kind": "undo", "row": each, "time": now} for each in rows])
+            found = tuple(each for each in taken_back if each is not None)
+            return found[0] if np.ndim(row) == 0 else found
 
     def keep_unread(self, rows: npt.ArrayLike, given: Any) -> None:
         """Keep an answer for these rows that is no label, written out as text; see `unread`."""

@@ -163,20 +163,63 @@ def test_files_that_are_no_images_have_no_embedding_and_are_named(photos, extrac
     (photos / "empty.png").write_bytes(b"")
     (photos / "text.jpg").write_text("not an image\r\n")
     (photos / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (photos / "itself.png").symlink_to("itself.png")
     (photos / "cut.png").write_bytes((photos / "bild ü 000.png").read_bytes()[:60])
     with LabelingProject.create(tmp_path / "p", photos) as project:
-        with pytest.warns(UserWarning, match="4 of 64 images were left out"):
+        with pytest.warns(UserWarning, match="5 of 65 images were left out"):
             assert project.embed(extractor) == 60
         status = project.status()
-        assert (status.n_images, status.n_embedded, status.n_unread) == (64, 60, 4)
+        assert (status.n_images, status.n_embedded, status.n_unread) == (65, 60, 5)
         assert status.next_command.startswith("skal select")
         project.select(9)
         for image in project.queue:
             project.label(image.row, "x")
         project.train()
         problems = {row["path"]: row["problem"] for row in project.predict().rows() if row["problem"]}
-        assert problems.keys() == {"empty.png", "text.jpg", "gone.png", "cut.png"}
+        assert problems.keys() == {"empty.png", "text.jpg", "gone.png", "itself.png", "cut.png"}
         assert "there is no such file" in problems["gone.png"]
+
+
+def test_files_of_the_project_with_windows_line_ends(closed):
+    for name in ("ledger.jsonl", "manifest.json", "skal.toml"):
+        path = closed.folder / name
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with LabelingProject.open(closed.folder) as project:
+        assert project.labels == {5: "red"}
+        project.label(6, "blue")
+        project.add_class("green")
+    with LabelingProject.open(closed.folder) as project:
+        assert project.labels == {5: "red", 6: "blue"}
+        assert project.classes == ("blue", "red", "green")
+    assert b"\r\n" in (closed.folder / "skal.toml").read_bytes()
+
+
+@pytest.mark.slow
+def test_100_000_files(tmp_path):
+    """Links to a few files, for what is slow is their number. Everything is compared with a plain listing."""
+    folders = [tmp_path / "photos" / f"{number:02}" for number in range(50)]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / "0000.png")
+        for copy in range(1, 2000):
+            os.link(folder / "0000.png", folder / f"{copy:04}.png")
+    listed = sorted(path.relative_to(tmp_path / "photos").as_posix() for path in (tmp_path / "photos").rglob("*.png"))
+    with LabelingProject.create(tmp_path / "p", tmp_path / "photos") as project:
+        assert [image.path for image in project.images] == listed
+        assert len(listed) == 100_000
+        project.label(99_999, "red")
+    (folders[3] / "0007.png").unlink()
+    (folders[4] / "0007.png").rename(folders[4] / "new name.png")
+    (folders[5] / "0007.png").unlink()
+    Image.new("RGB", (4, 4), "white").save(folders[5] / "0007.png")
+    with LabelingProject.open(tmp_path / "p") as project:
+        changes = project.changes()
+        gone, changed = project.row_of("03/0007.png"), project.row_of("05/0007.png")
+        assert (changes.changed, changes.new) == ((changed,), ())
+        assert {*changes.missing, *(row for row, _ in changes.renamed)} == {gone, project.row_of("04/0007.png")}
+        assert [path for _, path in changes.renamed] == ["04/new name.png"]
+        assert project.status().n_images == 100_000
+        assert project.labels == {99_999: "red"}
 
 
 def test_links_are_followed_and_one_that_leads_back_is_refused(photos, tmp_path):

@@ -98,6 +98,20 @@ def test_a_correction_replaces_and_undo_brings_back(ledger, opened_again):
         ledger.undo(5)
 
 
+def test_several_rows_are_taken_back_at_once_or_none(ledger, opened_again):
+    ledger.answer([5, 6, 7], [1, 2, 3])
+    ledger.answer(6, 4)
+    with pytest.raises(ValueError, match="nothing to undo for row 8"):
+        ledger.undo([5, 8])
+    assert ledger.labels.tolist() == [1, 4, 3]
+    assert [each.label for each in ledger.undo([6, 7])] == [4, 3]
+    ledger = opened_again(ledger)
+    assert (ledger.labeled_indices.tolist(), ledger.labels.tolist()) == ([5, 6], [1, 2])
+    assert ledger.undo([]) == ()
+    with pytest.raises(ValueError, match="more than once"):
+        ledger.undo([5, 5])
+
+
 def test_rows_asked_in_place_of_others_belong_to_the_round(ledger, opened_again):
     ledger.ask([1, 2], sampler="A")
     ledger.set_aside(2)

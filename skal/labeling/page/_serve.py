@@ -22,6 +22,7 @@ def serve(
     *,
     port: int = 0,
     annotator: str | None = None,
+    suggestions: bool = True,
     on_address: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the labelling page of a project, to this machine only.
@@ -34,6 +35,8 @@ def serve(
         0 takes a free one.
     annotator : str, default=None
         Who labels.
+    suggestions : bool, default=True
+        Whether to suggest classes from the second round on.
     on_address : callable, default=None
         Told the address to open, once the port is taken; the token in it is a secret.
 
@@ -50,8 +53,8 @@ def serve(
             raise OSError(error.errno, f"port {port} is taken; pass another --port, or 0 for a free one") from error
         listening.listen(100)  # a browser that is there before the server waits for it
         taken, token = listening.getsockname()[1], secrets.token_urlsafe(32)
-        app = make_app(project, token=token, port=taken, annotator=annotator)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+        app = make_app(project, token=token, port=taken, annotator=annotator, suggestions=suggestions)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
         if on_address is not None:
             on_address(f"http://127.0.0.1:{taken}/?token={token}")
         uvicorn.Server(config).run(sockets=[listening])

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from io import BytesIO
-from threading import Lock
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from skal.features._decoding import decode
+from skal.labeling._images import is_changed
+from skal.labeling._votes import TOGETHER, is_together
+from skal.labeling.page._grid import Grid
+from skal.labeling.page._images import shown_image
+from skal.labeling.page._items import PAGE, Items
+from skal.labeling.page._suggester import Suggester
 
 if TYPE_CHECKING:
     from skal.labeling._project import LabelingProject
 
 __all__ = ["OutdatedError", "Session"]
 
-_LONGEST_SIDE = 1600
-_LARGEST_PNG = 512  # pixels a side; larger images are sent as JPEG
-_SOURCE = "page"
+N_IN_GRID = 24
+_RETRAINED_AFTER = 5  # changes
 
 
 class OutdatedError(RuntimeError):
@@ -30,101 +34,194 @@ class Session:
     Parameters
     ----------
     project : LabelingProject
-        Open to write.
-    annotator : str or None
+        Open to write, and changed by nobody else meanwhile.
+    annotator : str, default=None
         Who labels.
+    suggestions : bool, default=True
+        Whether to suggest classes from the second round on.
     """
 
-    def __init__(self, project: LabelingProject, annotator: str | None = None) -> None:
+    def __init__(self, project: LabelingProject, annotator: str | None = None, *, suggestions: bool = True) -> None:
         self._project = project
         self._annotator = annotator
-        self._added: list[str] = []
-        self._mutex = Lock()
+        self._mutex = RLock()
         self._n_changes = 0
+        self._n_since_training = 0
         self._start = secrets.token_hex(4)
+        self._items = Items(project)
+        self._in_grids: set[int] = set()
+        self._last_grid: list[int] = []
+        self._passed_over: set[int] = set()
+        self._suggester = Suggester(project.folder)
+        self._is_suggesting = suggestions
+        self._train_if_due()
 
     @property
     def version(self) -> str:
         """Changes with every label: a page that shows another version is behind."""
         return f"{self._start}-{self._n_changes}"
 
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._suggester.close()
+
     def state(self) -> dict[str, Any]:
         """All that the page needs, as JSON can."""
-        project = self._project
-        labels, skipped, held_out = project.labels, project.skipped, set(project.held_out)
-        rows = [row for row in self._rows() if project.is_current(row)]
-        items = [{"row": row, "label": labels.get(row), "skipped": skipped.get(row)} for row in rows]
-        classes = list(dict.fromkeys([*project.classes, *self._added]))
-        seconds = [each.seconds for each in project.ledger.history if each.source == _SOURCE and each.seconds]
-        return {
-            "version": self.version,
-            "classes": classes,
-            "counts": {name: sum(labels.get(row) == name for row in rows) for name in classes},
-            "items": items,
-            "n_held_out": len(held_out & set(rows)),
-            "seconds": sorted(seconds)[len(seconds) // 2] if seconds else None,
-        }
+        with self._mutex:
+            return {**self._totals(), "items": self._items.all()}
 
-    def image(self, row: int) -> tuple[bytes, str]:
-        """Return an image that was picked, upright, as bytes of PNG or JPEG, and its media type.
+    def image(self, row: int, size: str = "usual") -> tuple[bytes, str]:
+        """Return an image that was picked, or that a grid shows, as bytes of PNG or JPEG, and its media type.
 
         Raises
         ------
         KeyError
-            If the row was not picked: nothing else is shown.
+            If the row is neither: nothing else is shown.
         ValueError
-            If the file cannot be read.
+            If the file cannot be read, or holds something else than when it was taken in.
         """
-        if row not in self._rows():
+        if row not in self._items and row not in self._in_grids:
             raise KeyError(row)
-        image = decode(self._project.path_of(row))
-        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-        kind = "PNG" if max(image.size) <= _LARGEST_PNG else "JPEG"
-        content = BytesIO()
-        image.save(content, kind, **({} if kind == "PNG" else {"quality": 92}))
-        return content.getvalue(), f"image/{kind.lower()}"
+        project = self._project
+        content = shown_image(project.path_of(row), size)
+        if is_changed(project.images_folder, project.images[row]):
+            raise ValueError(f"{project.images[row].path} changed since it was taken in; end this, type: skal update")
+        return content
 
-    def label(self, version: str, row: int, label: str, seconds: float | None) -> None:
-        """Record a label; it is on disk when this returns."""
-        self._check_row(row)
-        self._change(
-            version,
-            lambda: self._project.label(
-                row, label, annotator=self._annotator, seconds=seconds, source=_SOURCE, new_class=label in self._added
-            ),
-        )
+    def grid(self, *, near: int | None = None, label: str | None = None, go_on: bool = False) -> dict[str, Any]:
+        """Return images to label many at once: like one of them, or all that a class is predicted for.
 
-    def skip(self, version: str, row: int, reason: str, seconds: float | None) -> None:
-        """Record that an image cannot be labelled."""
-        self._check_row(row)
-        self._change(
-            version,
-            lambda: self._project.skip(row, reason, annotator=self._annotator, seconds=seconds, source=_SOURCE),
-        )
-
-    def undo(self, version: str) -> int:
-        """Take back the latest answer; return its row."""
-        taken_back: list[int] = []
-        self._change(version, lambda: taken_back.append(self._project.undo().row))
-        return taken_back[0]
-
-    def add_class(self, name: str) -> None:
-        """Take another class from now on."""
-        name = self._project.checked_label(name, new_class=True)
+        With `go_on`, images of the grids before that were left without label are passed over.
+        """
         with self._mutex:
-            if name not in self._added:
-                self._added.append(name)
+            if near is not None:
+                rows = self._grid.near(near, N_IN_GRID)
+                n_all = len(rows)
+            elif label is not None and self._suggester.latest is not None:
+                self._passed_over = self._passed_over | set(self._last_grid) if go_on else set()
+                rows, n_all = self._grid.of_class(label, self._suggester.latest, N_IN_GRID, self._passed_over)
+            else:
+                raise ValueError("Nothing is predicted yet.")
+            self._in_grids.update(rows)
+            self._last_grid = rows
+            return {"rows": rows, "n_all": n_all}
 
-    def _change(self, version: str, change: Callable[[], Any]) -> None:
+    def suggestions(self, known: int = -1) -> dict[str, Any]:
+        """What is suggested for the images that wait, and how many images each class is predicted for.
+
+        Only how things stand where `known` is the number of the latest suggestions.
+        """
+        with self._mutex:
+            latest, shown = self._suggester.latest, self._suggester_state()
+            if shown["number"] == known:
+                return shown
+            if latest is None or not self._is_suggesting:
+                return {**shown, "rows": {}, "predicted": {}}
+            rows = {row: latest.for_row(row) for row in self._items.rows_to_suggest_for()}
+        predicted = {name: len(latest.predicted(name)) for name in latest.classes}
+        return {**shown, "rows": rows, "predicted": predicted}
+
+    def suggest(self, is_on: bool) -> None:
+        """Turn suggestions on or off."""
+        with self._mutex:
+            self._is_suggesting = is_on
+            self._n_since_training = _RETRAINED_AFTER
+            self._train_if_due()
+
+    def label(self, version: str, row: int, label: str, seconds: float | None) -> dict[str, Any]:
+        """Record a label; it is on disk when this returns."""
+        self._check_rows([row])
+        how = self._how(seconds, label)
+        self._items.took(seconds)
+        return self._change(version, [row], lambda: self._project.label(row, label, **how))
+
+    def label_many(self, version: str, rows: list[int], label: str, seconds: float | None) -> dict[str, Any]:
+        """Record one label for images that a grid showed."""
+        if not rows:
+            raise ValueError("No image is marked.")
+        self._check_rows(rows)
+        how = self._how(seconds, label)
+        return self._change(version, rows, lambda: self._project.label_many(rows, label, **how))
+
+    def skip(self, version: str, row: int, reason: str, seconds: float | None) -> dict[str, Any]:
+        """Record that an image cannot be labelled."""
+        self._check_rows([row])
+        how: Any = {"annotator": self._annotator, "seconds": seconds, "source": PAGE}
+        return self._change(version, [row], lambda: self._project.skip(row, reason, **how))
+
+    def undo(self, version: str) -> dict[str, Any]:
+        """Take back what was said here last, of many images too; what came from elsewhere stays."""
+        with self._mutex:
+            rows = self._said_last()
+            if version == self.version and not rows:
+                raise ValueError("There is nothing to undo.")
+            return self._change(version, rows, lambda: self._project.ledger.undo(rows))
+
+    def add_class(self, name: str, key: str | None = None) -> dict[str, Any]:
+        """Take another class from now on; it is on disk when this returns."""
+        with self._mutex:
+            self._project.add_class(name, key=key)
+            return {**self._totals(), "changed": []}
+
+    @cached_property
+    def _grid(self) -> Grid:
+        return Grid(self._project)
+
+    def _totals(self) -> dict[str, Any]:
+        return {"version": self.version, **self._items.totals(), "suggestions": self._suggester_state()}
+
+    def _suggester_state(self) -> dict[str, Any]:
+        suggester, latest = self._suggester, self._suggester.latest
+        return {
+            "may": self._items.is_first_round_done,
+            "is_on": self._is_suggesting,
+            "number": suggester.number,
+            "n_labels": None if latest is None else latest.n_labels,
+            "is_training": suggester.is_training,
+            "problem": suggester.problem,
+        }
+
+    def _change(self, version: str, rows: list[int], change: Callable[[], Any]) -> dict[str, Any]:
         with self._mutex:
             if version != self.version:
                 raise OutdatedError("Something was labelled in another tab meanwhile; the page is up to date now.")
-            change()
+            try:
+                change()
+            finally:
+                changed = self._items.update(rows)
             self._n_changes += 1
+            self._n_since_training += len(rows)
+            self._train_if_due()
+            return {**self._totals(), "changed": changed}
 
-    def _check_row(self, row: int) -> None:
-        if row not in self._rows():
-            raise ValueError(f"Image {row} was not picked.")
+    def _train_if_due(self) -> None:
+        suggester = self._suggester
+        is_due = self._n_since_training >= _RETRAINED_AFTER or not (suggester.number or suggester.is_training)
+        if is_due and self._is_suggesting and self._items.is_first_round_done:
+            self._n_since_training = 0
+            suggester.retrain()
 
-    def _rows(self) -> dict[int, None]:
-        return dict.fromkeys(row for each in self._project.ledger.rounds for row in each.rows)
+    def _said_last(self) -> list[int]:
+        """The images of the last answer from the page that stands, of several where it was given to many at once."""
+        ledger, person = self._project.ledger, self._annotator or self._project.settings.annotator
+        last = None
+        rows = []
+        for given in reversed(ledger.history):
+            if last is not None and (given.time, given.source) != (last.time, last.source):
+                break
+            is_said_here = given.source in (PAGE, PAGE + TOGETHER) and given.annotator == person
+            if is_said_here and ledger.current(given.row) is given:
+                last = given
+                rows.append(given.row)
+            if last is not None and not is_together(last):
+                break
+        return rows[::-1]
+
+    def _how(self, seconds: float | None, label: str) -> dict[str, Any]:
+        is_given = label in self._items.classes  # by somebody who passed new_class=True, perhaps
+        return {"annotator": self._annotator, "seconds": seconds, "source": PAGE, "new_class": is_given}
+
+    def _check_rows(self, rows: Iterable[int]) -> None:
+        for row in rows:
+            if row not in self._items and row not in self._in_grids:
+                raise ValueError(f"Image {row} was not picked.")
