@@ -21,7 +21,7 @@ from skal.labeling import LabelingProject
 from skal.labeling.report._answers import answers_of
 from skal.labeling.report._map import clusters_of, map_of
 from skal.labeling.report._rounds import kinds_of
-from skal.labeling.report._training import Lessons
+from skal.labeling.report._training import Lessons, RoundGain
 
 from .conftest import picture, true_label
 
@@ -223,6 +223,13 @@ def test_what_rounds_bought(labeled):
         assert gain.estimate.accuracy == is_right[-1].mean()
     assert gains[1].n_better == (is_right[1] & ~is_right[0]).sum()
     assert gains[1].n_worse == (is_right[0] & ~is_right[1]).sum()
+
+
+@pytest.mark.parametrize(
+    ("n_better", "n_worse", "is_clear"), [(0, 0, False), (2, 2, False), (5, 0, False), (6, 0, True), (9, 1, True)]
+)
+def test_what_chance_may_explain(n_better, n_worse, is_clear):
+    assert RoundGain(2, 10, 2, 0.5, None, n_better, n_worse).is_clear == is_clear
 
 
 def test_a_wrong_label_is_the_most_suspect(labeled):
