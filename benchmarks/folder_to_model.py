@@ -17,30 +17,27 @@ import os
 import re
 import resource
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
+from benchmarks.browser import Page, chromium
 from benchmarks.pools import describe_machine
 from skal.datasets import load_fashion_mnist
 from skal.rounds import Ledger
 
-__all__ = ["HAS_CHROMIUM", "PAGE", "Step", "Way", "chromium", "commands_of", "look", "write_photos"]
+__all__ = ["FOLDER", "PAGE", "Step", "Way", "commands_of", "write_photos"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "folder_to_model.md"
-HAS_CHROMIUM = bool(shutil.which("chromium") and shutil.which("chromedriver"))
 FOLDER, N_IMAGES = "wardrobe – гардероб", 3000
 _SIZES = "SML"
 _KEYS = """return [...document.querySelectorAll("#classes button")].map(
@@ -84,17 +81,18 @@ class Way:
         Where to stand.
     classes : dict of str to str
         The true class of each image.
-    driver : selenium.webdriver.Chrome
+    page : Page
+        The browser to label in.
     on_page : callable, default=None
-        Told the driver when the page of `skal label` is open, before each image.
+        Told before each image, with the page and how many are done.
     """
 
     def __init__(
-        self, home: Path, classes: dict[str, str], driver: Any, on_page: Callable[[Any, int], None] | None = None
+        self, home: Path, classes: dict[str, str], page: Page, on_page: Callable[[Page, int], None] | None = None
     ) -> None:
         self._home = home
         self._classes = classes
-        self._driver = driver
+        self._page = page
         self._on_page = on_page
         self._environment = {
             **os.environ,
@@ -145,22 +143,16 @@ class Way:
         return f"{address.partition('token=')[0]}token=…\n{said}"
 
     def _label_all(self, address: str) -> None:
-        from selenium.webdriver.common.by import By
-
-        paths, driver = self._paths(), self._driver
-        driver.get(address)
-        _wait(driver, lambda: " of " in driver.find_element(By.ID, "done").text)
-        n_done, n_all = map(int, re.findall(r"\d+", driver.find_element(By.ID, "done").text)[:2])
-        key_of = dict(driver.execute_script(_KEYS))
-        while n_done < n_all:
+        paths, page = self._paths(), self._page
+        page.open(address)
+        n_done, n_all = map(int, re.findall(r"\d+", page.text("done"))[:2])
+        key_of = dict(page.run(_KEYS))
+        for number in range(n_done, n_all):
             if self._on_page is not None:
-                self._on_page(driver, n_done)
-            row = int(driver.find_element(By.ID, "image").get_attribute("data-row"))
-            begin = time.perf_counter()
-            driver.switch_to.active_element.send_keys(key_of[self._classes[paths[row]]])
-            n_done += 1
-            done = f"{n_done} of "
-            _wait(driver, lambda done=done: driver.find_element(By.ID, "done").text.startswith(done))
+                self._on_page(page, number)
+            key, begin = key_of[self._classes[paths[page.shown_row()]]], time.perf_counter()
+            page.press(key)
+            page.wait_for_done(number + 1)
             self.key_to_next.append(time.perf_counter() - begin)
 
     def _paths(self) -> list[str]:
@@ -177,37 +169,6 @@ def _seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _wait(driver: Any, condition: Callable[[], bool]) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(driver, 20, poll_frequency=0.005).until(lambda _: condition())
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Start a browser without a window, and end it."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def look(driver: Any, width: int, height: int, *, dark: bool = False) -> None:
-    """Take another size of window, and light or dark."""
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="renew the page and its pictures")
@@ -216,12 +177,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, chromium() as driver:
         home = Path(scratch)
 
-        def picture_of_page(driver: Any, n_done: int) -> None:
+        browser = Page(driver)
+
+        def picture_of_page(_: Page, n_done: int) -> None:
             if write and n_done == _DONE_ON_PICTURE and not (home / "way_label.png").exists():
                 driver.save_screenshot(os.fspath(home / "way_label.png"))
 
-        look(driver, 1280, 800)
-        way = Way(home, write_photos(home), driver, picture_of_page)
+        browser.look(1280, 800)
+        way = Way(home, write_photos(home), browser, picture_of_page)
         steps = []
         for command in commands_of(page):
             steps.append(way.go(command))
@@ -233,39 +196,40 @@ def main() -> None:
         if write:
             images.mkdir(exist_ok=True)
             _save(Image.open(home / "way_label.png"), images / "way_label.png")
-            take_pictures(driver, home / f"{FOLDER}.skal" / "report.html", images)
+            take_pictures(browser, home / f"{FOLDER}.skal" / "report.html", images)
             written = _with_outputs(page, steps, scratch)
             measured = re.sub(r"```text\n.*?```", lambda _: f"```text\n{timings}```", written, flags=re.DOTALL)
             PAGE.write_text(measured, "utf-8")
 
 
-def take_pictures(driver: Any, report: Path, images: Path) -> None:
+def take_pictures(browser: Page, report: Path, images: Path) -> None:
     """Take the pictures of a report that the page shows."""
-    look(driver, 1280, 900)
-    driver.get(report.as_uri())
+    browser.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    browser.look(1280, 900)
+    browser.driver.get(report.as_uri())
     for name, first, last in (
         ("accuracy", "html", "#accuracy"), ("rounds", "#rounds-bought", "#suspects"), ("map", "#map", "#map"),
     ):  # fmt: skip
-        _save(_part(driver, first, last), images / f"report_{name}.png")
+        _save(_part(browser, first, last), images / f"report_{name}.png")
     columns = []
     for dark, first in ((False, "html"), (False, "#clusters"), (True, "#map")):
-        look(driver, 400, 900, dark=dark)
-        driver.get(report.as_uri())
-        columns.append(_part(driver, first, first, height=860))
+        browser.look(400, 900, dark=dark)
+        browser.driver.get(report.as_uri())
+        columns.append(_part(browser, first, first, height=860))
     side_by_side = Image.new("RGB", (sum(each.width + 20 for each in columns) - 20, 860), "#888888")
     for number, column in enumerate(columns):
         side_by_side.paste(column, (number * (columns[0].width + 20), 0))
     _save(side_by_side, images / "report_narrow.png")
 
 
-def _part(driver: Any, first: str, last: str, height: int | None = None) -> Image.Image:
+def _part(browser: Page, first: str, last: str, height: int | None = None) -> Image.Image:
     """What is to be seen from the top of one element to the end of another."""
     script = """const [from, to] = [...arguments].map((each) => document.querySelector(each).getBoundingClientRect());
         return [from.top + scrollY, to.bottom + scrollY, document.documentElement.clientWidth]"""
-    top, bottom, width = driver.execute_script(script, first, last)
+    top, bottom, width = browser.run(script, first, last)
     clip = {"x": 0, "y": top, "width": width, "height": height or bottom - top, "scale": 1}
     options = {"format": "png", "captureBeyondViewport": True, "clip": clip}
-    taken = driver.execute_cdp_cmd("Page.captureScreenshot", options)
+    taken = browser.driver.execute_cdp_cmd("Page.captureScreenshot", options)
     return Image.open(BytesIO(b64decode(taken["data"]))).convert("RGB")
 
 

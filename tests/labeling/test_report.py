@@ -21,7 +21,7 @@ from skal.labeling import LabelingProject
 from skal.labeling.report._answers import answers_of
 from skal.labeling.report._map import clusters_of, map_of
 from skal.labeling.report._rounds import kinds_of
-from skal.labeling.report._training import Lessons
+from skal.labeling.report._training import Lessons, RoundGain
 
 from .conftest import picture, true_label
 
@@ -189,6 +189,20 @@ def test_what_it_counts(labeled):
         labeled.report(price=-1)
 
 
+def test_labels_given_to_many_images_at_once_are_told_apart(labeled):
+    assert "many at once" not in page_of(labeled).text
+    rows = [row for row in range(60) if row not in labeled.labels and row not in labeled.skipped]
+    red = [row for row in rows if true_label(labeled.path_of(row)) == "red"][:4]
+    labeled.label_many(red, "red", annotator="Cy", seconds=2.0)
+    labeled.settings = labeled.settings.over(price=0.5)
+    who = {each.name: each for each in answers_of(labeled).annotators}
+    assert (who["Cy"].n_labels, who["Cy"].n_together, who["Cy"].seconds) == (4, 4, 2.0)
+    assert (who["Ada"].n_together, answers_of(labeled).everybody.n_together) == (0, 4)
+    page = page_of(labeled)
+    assert "many at once" in page.text
+    assert "24 answers, skips included, at 0.5 each: 12.00" in page.text  # the price of the settings
+
+
 def test_what_rounds_bought(labeled):
     classifier = CosineKNNClassifier(1)
     gains = Lessons(labeled, classifier).gains()
@@ -209,6 +223,13 @@ def test_what_rounds_bought(labeled):
         assert gain.estimate.accuracy == is_right[-1].mean()
     assert gains[1].n_better == (is_right[1] & ~is_right[0]).sum()
     assert gains[1].n_worse == (is_right[0] & ~is_right[1]).sum()
+
+
+@pytest.mark.parametrize(
+    ("n_better", "n_worse", "is_clear"), [(0, 0, False), (2, 2, False), (5, 0, False), (6, 0, True), (9, 1, True)]
+)
+def test_what_chance_may_explain(n_better, n_worse, is_clear):
+    assert RoundGain(2, 10, 2, 0.5, None, n_better, n_worse).is_clear == is_clear
 
 
 def test_a_wrong_label_is_the_most_suspect(labeled):

@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
-from skal.labeling._votes import latest_of_each
+from skal.labeling._votes import is_together, latest_of_each
 from skal.rounds import Answer, SetAside
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class Annotator:
-    """What one person gave; seconds are None where none were measured."""
+    """What one person gave, `n_together` of the labels to many images at once; the median is None without times."""
 
     name: str
     n_labels: int
+    n_together: int
     n_skipped: int
     n_timed: int
     seconds: float
@@ -105,9 +106,16 @@ def answers_of(project: LabelingProject) -> Answers:
 
 def _annotator(name: str, given: list[Answer | SetAside]) -> Annotator:
     seconds = [each.seconds for each in given if each.seconds is not None]
-    n_labels = sum(isinstance(each, Answer) for each in given)
+    labels = [each for each in given if isinstance(each, Answer)]
+    n_labels, n_together = len(labels), sum(map(is_together, labels))
     return Annotator(
-        name, n_labels, len(given) - n_labels, len(seconds), sum(seconds), median(seconds) if seconds else None
+        name,
+        n_labels,
+        n_together,
+        len(given) - n_labels,
+        len(seconds),
+        sum(seconds),
+        median(seconds) if seconds else None,
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Confusion", "Judgement", "judgement_of"]
 
 _MOST_CLASSES, _N_LEVELS, _ABSTAIN_BELOW = 20, 5, 0.5
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,19 @@ def _without_folder(project: LabelingProject, error: Exception) -> str:
 def _predictions(project: LabelingProject, model: TrainedModel) -> dict[str, Any]:
     pool = project.pool
     rows = [row for row in project._manifest.current_rows if row in pool.position_of]
-    probabilities = model.probabilities(pool.part(pool.positions(rows)))
-    winners = [model.classes[winner] for winner in probabilities.argmax(axis=1).tolist()]
+    positions = pool.positions(rows)
+    winners: list[str] = []
+    n_unsure = 0
+    for start in range(0, len(positions), _ROWS_AT_ONCE):  # probabilities of all images and classes may not fit
+        probabilities = model.probabilities(np.asarray(pool.X[positions[start : start + _ROWS_AT_ONCE]]))
+        winners += [model.classes[winner] for winner in probabilities.argmax(axis=1).tolist()]
+        n_unsure += int((probabilities.max(axis=1) < _ABSTAIN_BELOW).sum())
     counts = sorted(Counter(winners).items(), key=lambda each: (-each[1], each[0]))
     return {
         "n_trained": len(model.labels),
         "predicted": dict(zip(rows, winners, strict=True)),
         "predicted_counts": tuple(counts),
-        "n_unsure": int((probabilities.max(axis=1) < _ABSTAIN_BELOW).sum()),
+        "n_unsure": n_unsure,
     }
 
 

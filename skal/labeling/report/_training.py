@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.base import clone
 
 from skal.classifiers._fitting import fit_on_labeled_rows
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Lessons", "RoundGain", "Suspect", "Suspects"]
 
 _N_FOLDS, _LEAST_LABELS = 10, 4
+_CHANCE = 0.05
 _SHOWN_ROUNDS = 8
 
 
@@ -50,6 +52,12 @@ class RoundGain:
     estimate: HoldoutEstimate | None
     n_better: int = 0
     n_worse: int = 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether as many changes one way have a chance below 5 % where both ways are alike (the exact sign test)."""
+        n_changed = self.n_better + self.n_worse
+        return n_changed > 0 and float(binomtest(self.n_better, n_changed).pvalue) < _CHANCE
 
 
 @dataclass(frozen=True)
