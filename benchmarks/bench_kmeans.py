@@ -1,12 +1,13 @@
 """K-means beside its peers in one process, with the same number of threads: time, inertia, memory, accuracy.
 
-Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k), and
-scikit-learn's KMeans and MiniBatchKMeans (n_init=1). Inertia is over all rows, each at its nearest
+Peers: the paper's reference, faiss.Kmeans(niter=20, nredo=5, max_points_per_centroid=2n/k); FAISS's SuperKMeans, one
+run of as many iterations (use_super_kmeans); and scikit-learn's KMeans and MiniBatchKMeans (n_init=1). Inertia is over all rows, each at its nearest
 centroid, in float64 sums. `--reference-runs 1` runs one of the reference's five equal runs and counts
 its time five times. flash-kmeans is compared on the pool of ImageNet's size only, and wants a CUDA device.
 
     python -m benchmarks.bench_kmeans --data DIR --clusters 100 1000
     python -m benchmarks.bench_kmeans --data DIR --clusters 7500 --peers reference --reference-runs 1
+    python -m benchmarks.bench_kmeans --data DIR --clusters 1000 --peers SuperKMeans --busy
     python -m benchmarks.bench_kmeans --data DIR --scaling
     python -m benchmarks.bench_kmeans --imagenet FILE.npy --clusters 10000
     python -m benchmarks.bench_kmeans --imagenet FILE.npy --clusters 1000 10000 --device cuda --peers flash-kmeans
@@ -27,7 +28,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measuring import peak_memory
+from benchmarks.measuring import one_core_taken, peak_memory
 from benchmarks.pools import add_data_argument, describe_machine, imagenet_sized_pool, load_pool
 from skal._core.blocks import Blocks
 from skal._core.kmeans import partition
@@ -54,6 +55,15 @@ def run_reference(X, unit_rows, k, seed, arguments):
     return clustering.centroids, None
 
 
+def run_super_kmeans(X, unit_rows, k, seed, arguments):
+    n, d = unit_rows.shape
+    clustering = faiss.Kmeans(
+        d, k, niter=20, use_super_kmeans=True, max_points_per_centroid=max(1, 2 * n // k), seed=seed
+    )
+    clustering.train(unit_rows)
+    return clustering.centroids, None
+
+
 def run_sklearn(X, unit_rows, k, seed, arguments):
     return KMeans(k, n_init=1, random_state=seed).fit(unit_rows).cluster_centers_, None
 
@@ -62,7 +72,13 @@ def run_minibatch(X, unit_rows, k, seed, arguments):
     return MiniBatchKMeans(k, n_init=1, batch_size=4096, random_state=seed).fit(unit_rows).cluster_centers_, None
 
 
-RUNNERS = {"skal": run_skal, "reference": run_reference, "KMeans": run_sklearn, "MiniBatchKMeans": run_minibatch}
+RUNNERS = {
+    "skal": run_skal,
+    "reference": run_reference,
+    "SuperKMeans": run_super_kmeans,
+    "KMeans": run_sklearn,
+    "MiniBatchKMeans": run_minibatch,
+}
 
 
 def judge(pool, unit_pool, centers, picks):
@@ -86,7 +102,7 @@ def compare(pool, arguments):
         jobs = [(name, seed) for seed in range(arguments.seeds) for name in names]
         for name, seed in track(jobs, console=Console(stderr=True), transient=True):
             measured: dict = {}
-            with peak_memory(measured):
+            with one_core_taken(arguments.busy), peak_memory(measured):
                 centers, picks = RUNNERS[name](pool.X, unit_rows, k, seed, arguments)
             if name == "reference":
                 measured["seconds"] *= 5 / arguments.reference_runs
@@ -197,6 +213,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--busy", action="store_true", help="another process has one of the cores")
     parser.add_argument("--scaling", action="store_true", help="only skal, over n and k")
     parser.add_argument("--imagenet", type=Path, help="a .npy file, generated where it is missing")
     parser.add_argument("--features", type=int, default=512, help="of the generated pool")
@@ -211,6 +228,8 @@ def main() -> None:
     pool = load_pool(arguments.data)
     n, d = pool.X.shape
     print(f"{pool.name}: {n} × {d} {pool.X.dtype}; {arguments.threads} threads; {describe_machine()}")
+    if arguments.busy:
+        print("Another process has one of the cores.")
     with threadpool_limits(arguments.threads):
         (scaling if arguments.scaling else compare)(pool, arguments)
 

@@ -1,15 +1,15 @@
 """What each sampler and each head buys at 1, 2, 5 and 10 labels a class, on real pools, against K-means.
 
-Every repetition draws other rows: 4,000 of a large pool, 90 % of a small one. The samplers are those of the registry;
-those that learn from labels go in rounds through the budgets, from K-means on. The heads are trained on what was
-picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a budget, the
-batch that serves a head best: how much better picks there are, not a strategy. Tables give paired differences over the
-repetitions, in points.
+Every repetition draws other rows: --rows of a large pool, 90 % of a small one. The samplers are those of the registry;
+those that learn from labels go in rounds through the budgets, from their own cold start on. The heads are trained on
+what was picked. Half of the test rows measure; by the other half an oracle chooses, of all that was picked for a
+budget, the batch that serves a head best: how much better picks there are, not a strategy. Tables give paired
+differences over the repetitions, in points.
 
 With --work, each selection and score is kept there, and the same command goes on where it was interrupted; --report
 prints what is there. Fashion-MNIST's images are those of Debian's package dataset-fashion-mnist. Its embeddings are
 made by `python -m benchmarks.fashion_mnist --work DIR --images 12000`, to be given as --lite0 DIR; --data takes other
-embeddings.
+embeddings. Texts are those of `benchmarks.debian_packages`.
 
     python -m benchmarks.beyond --quick
     python -m benchmarks.beyond --work DIR --lite0 DIR --data DIR
@@ -19,6 +19,7 @@ embeddings.
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import warnings
 from collections import defaultdict
@@ -33,6 +34,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 import skal.classifiers
+from benchmarks.debian_packages import debian_packages
 from benchmarks.pools import LabeledPool, add_data_argument, describe_machine, load_pool
 from skal import Pool, registry
 from skal.datasets import load_fashion_mnist
@@ -43,7 +45,7 @@ LABELS_A_CLASS = (1, 2, 5, 10)
 BASELINE, BASELINE_HEADS, ORACLE = "K-means", ("1-NN", "LIN"), "oracle"
 _HEADS = {"1-NN": "CosineKNNClassifier", "LIN": "LinearProbe", "ridge": "RidgeProbe", "graph": "GraphClassifier"}
 _SLOW = ("VAAL",)
-_MOST_ROWS, _MOST_TEST_ROWS = 4000, 4000
+_MOST_ROWS = 4000
 
 
 class Cell(NamedTuple):
@@ -78,8 +80,12 @@ def _in_rounds(entry):
 
 
 def is_nested(title: str) -> bool:
-    """Tell whether a sampler's picks for a small budget are the first of those for a large one."""
-    return "smaller budgets are prefixes" in registry.sampler_titled(title).order
+    """Tell whether a sampler's picks for a small budget are the first of those for a large one.
+
+    Not so where another round learns from more labels, or a bandwidth follows the budget.
+    """
+    entry = registry.sampler_titled(title)
+    return entry.needs == "nothing" and re.search("(^|: )smaller budgets are prefixes", entry.order) is not None
 
 
 def pools(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], LabeledPool]]]:
@@ -89,6 +95,7 @@ def pools(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Lab
     yield "breast cancer", lambda: _bundled("breast_cancer", is_scaled=True)
     if arguments.quick:
         return
+    yield "Debian packages, WordLlama × 256", debian_packages
     yield "Fashion-MNIST, pixels", _pixels
     if arguments.lite0 is not None:
         yield "Fashion-MNIST, Lite0 × 1280", lambda: _lite0(arguments.lite0)
@@ -118,16 +125,16 @@ def _lite0(folder: Path) -> LabeledPool:
     return LabeledPool("lite0", *parts)
 
 
-def resample(pool: LabeledPool, repetition: int) -> LabeledPool:
-    """Draw the rows of one repetition; a pool without a test set gives a third of its rows for one."""
+def resample(pool: LabeledPool, repetition: int, most_rows: int = _MOST_ROWS) -> LabeledPool:
+    """Draw the rows of one repetition, as many to test; a pool without a test set gives a third of its rows for one."""
     rng = np.random.default_rng(repetition)
     X, y, X_test, y_test = pool.X, np.asarray(pool.y), pool.X_test, np.asarray(pool.y_test)
     if len(X_test) == 0:
         order = rng.permutation(len(X))
         n_test = len(X) // 3
         X, y, X_test, y_test = X[order[n_test:]], y[order[n_test:]], X[order[:n_test]], y[order[:n_test]]
-    rows = np.sort(rng.choice(len(X), size=min(_MOST_ROWS, int(0.9 * len(X))), replace=False))
-    n_test = min(_MOST_TEST_ROWS, len(X_test))
+    rows = np.sort(rng.choice(len(X), size=min(most_rows, int(0.9 * len(X))), replace=False))
+    n_test = min(most_rows, len(X_test))
     return LabeledPool(pool.name, np.asarray(X[rows]), y[rows], np.asarray(X_test[:n_test]), y_test[:n_test])
 
 
@@ -217,23 +224,46 @@ def _reference(scores, pool, labels, heads) -> dict[int, float]:
     return max(given, key=lambda of: np.mean(list(of.values())) if of else -1.0)
 
 
+def gaps_to_baseline(scores: dict[Cell, dict[int, float]]) -> dict[Cell, tuple[float, float, float]]:
+    """By cell, the mean of the paired differences to K-means with the same head, and the ends of its 95 % interval."""
+    found = {}
+    for cell, mine in scores.items():
+        reference = scores.get(cell._replace(sampler=BASELINE), {})
+        gaps = np.array([mine[r] - reference[r] for r in sorted(mine.keys() & reference.keys())])
+        if len(gaps) > 1:
+            low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), max(stats.sem(gaps), 1e-12))
+            found[cell] = float(gaps.mean()), float(low), float(high)
+    return found
+
+
 def print_wins(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
     """How often a sampler is surely above and surely below K-means with the same head, over pools and labels."""
+    gaps = gaps_to_baseline(scores)
     print("\nPools and labels a class at which the 95 % interval to K-means is above 0 / around it / below it\n")
     print("| sampler | " + " | ".join(heads) + " |\n" + "|---" * (1 + len(heads)) + "|")
     for sampler in samplers:
         row = []
         for head in heads:
             counts = [0, 0, 0]
-            for cell, mine in scores.items():
+            for cell, (_, low, high) in gaps.items():
                 if (cell.sampler, cell.head) == (sampler, head):
-                    reference = scores.get(cell._replace(sampler=BASELINE), {})
-                    gaps = np.array([mine[r] - reference[r] for r in mine.keys() & reference.keys()])
-                    if len(gaps) > 1:
-                        low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), max(stats.sem(gaps), 1e-12))
-                        counts[0 if low > 0 else 2 if high < 0 else 1] += 1
+                    counts[0 if low > 0 else 2 if high < 0 else 1] += 1
             row.append(" / ".join(map(str, counts)))
         print(f"| {sampler} | " + " | ".join(row) + " |")
+
+
+def print_losses(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
+    """Where a sampler is surely below K-means with the same head, and by how much on average."""
+    gaps = gaps_to_baseline(scores)
+    print("\nWhere the interval is below 0: labels a class (points)\n\n| sampler | loses on |\n|---|---|")
+    for sampler in samplers:
+        places: dict[str, list[str]] = defaultdict(list)
+        for cell, (mean, _, high) in sorted(gaps.items()):
+            if cell.sampler == sampler and cell.head in heads and high < 0:
+                places[f"{cell.pool}, {cell.head}"].append(f"{cell.labels} ({mean:+.1f})")
+        lost = "; ".join(f"{place}: {', '.join(values)}" for place, values in places.items())
+        if sampler != BASELINE:
+            print(f"| {sampler} | {lost or 'nothing that was run'} |")
 
 
 def main() -> None:
@@ -242,6 +272,9 @@ def main() -> None:
     parser.add_argument("--lite0", type=Path, help="folder with embeddings of benchmarks.fashion_mnist")
     parser.add_argument("--work", type=Path, help="folder for selections and scores")
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument(
+        "--rows", type=int, default=_MOST_ROWS, help="of a large pool in a repetition, and of its test set"
+    )
     parser.add_argument("--samplers", nargs="+", help=f"titles of the registry; all but {', '.join(_SLOW)} by default")
     parser.add_argument("--heads", nargs="+", choices=list(_HEADS), help="all by default")
     parser.add_argument("--pools", nargs="+", help="names as the tables have them; all by default")
@@ -258,6 +291,7 @@ def main() -> None:
     for name in dict.fromkeys(cell.pool for cell in scores):
         print_pool(name, scores, list(samplers), list(heads))
     print_wins(scores, list(samplers), list(heads))
+    print_losses(scores, list(samplers), list(heads))
 
 
 def measure(arguments: argparse.Namespace, samplers: dict, heads: dict, work: Path) -> dict[Cell, dict[int, float]]:
@@ -272,7 +306,7 @@ def measure(arguments: argparse.Namespace, samplers: dict, heads: dict, work: Pa
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = run(resample(pool, repetition), samplers, heads, path, arguments.report)
+                found = run(resample(pool, repetition, arguments.rows), samplers, heads, path, arguments.report)
             for (labels, sampler, head), values in add_oracle(found).items():
                 scores[Cell(name, labels, sampler, head)][repetition] = values["measures"]
             print(f"{name}, repetition {repetition}: {len(found)} scores", flush=True)

@@ -1,5 +1,7 @@
 """Every sampler on a generated pool of ImageNet's size: time and peak memory, each in a process of its own.
 
+Processor time is that of all threads; others on the machine hardly change it.
+
 The pool is a float16 memmap, 1,281,167 × 512 in 1,000 classes; with --long-tail it has ImageNet-LT's 115,846 rows,
 1280 down to 5 a class. Samplers that learn from labels get a random 1,000 of them.
 
@@ -85,16 +87,17 @@ def main(argv: list[str]) -> None:
     sizes = np.bincount(y, minlength=arguments.classes)
     print(f"{X.shape[0]} × {X.shape[1]} {X.dtype} memmap, {sizes.max()} to {sizes.min()} rows in {len(sizes)} classes;")
     print(f"budget {arguments.budget}; {describe_machine()}\n")
-    print("| sampler | seconds | peak MiB beside the pool | peak MiB of the process, the pool's pages included |")
-    print("|---|---|---|---|", flush=True)
+    print("| sampler | seconds | of a processor | peak MiB beside the pool | of the process, with the pool's pages |")
+    print("|---|---|---|---|---|", flush=True)
     failed = []
     for name in arguments.samplers:
         result = measure_apart(name, argv)
         if isinstance(result, str) or not result["is_sound"]:
             failed.append(name)
-            print(f"| {name} | – | – | {result if isinstance(result, str) else 'wrong picks'} |", flush=True)
+            print(f"| {name} | – | – | – | {result if isinstance(result, str) else 'wrong picks'} |", flush=True)
             continue
-        print(f"| {name} | {result['seconds']:.1f} | {result['mib']:.0f} | {result['peak_mib']:.0f} |", flush=True)
+        figures = (result["seconds"], result["cpu_seconds"], result["mib"], result["peak_mib"])
+        print(f"| {name} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |", flush=True)
     if failed:
         raise SystemExit(f"Failed: {', '.join(failed)}.")
 

@@ -3,8 +3,9 @@
 Copies: on 1,000 photos × 6 near-copies, the share of the second 50 picks that show a photo labelled already, for every
 sampler that learns nothing from labels, Random and Uniform apart.
 
-Rounds: K-means picks 10 rows; each later round picks with the rows before as labelled ones. One shot picks as many at
-once. Both are scored by the nearest labelled row (cosine). Each repetition has a part of the pool of its own, and the
+Rounds: a sampler picks 10 rows; each later round picks with the rows before as labelled ones. One shot picks as many at
+once; of a sampler that learns from labels it is what its rounds start from. Both are scored by the nearest labelled row
+(cosine). Each repetition has a part of the pool of its own, and the
 differences are paired. The pools are scikit-learn's digits, 90 % of the rows a repetition and tested on the others,
 and, with --work or --embeddings, 8,000 rows a repetition of the embeddings that `benchmarks.fashion_mnist --work DIR`
 makes, or of those in a folder.
@@ -31,12 +32,25 @@ from benchmarks.pools import LabeledPool, describe_machine, load_pool
 from skal import registry
 from skal.classifiers import CosineKNNClassifier
 from skal.rounds import IterativeSampler, MultiKMeansSampler
-from skal.samplers import KMeansSampler, UniformKMeansSampler
+from skal.samplers import (
+    BADGESampler,
+    BAITSampler,
+    CoreSetSampler,
+    DropQuerySampler,
+    GraphCoverageSampler,
+    KMeansSampler,
+    MarginSampler,
+    MaxEntropySampler,
+    MaxHerdingSampler,
+    TypiClustSampler,
+    UHerdingSampler,
+    UniformKMeansSampler,
+)
 
 TOTALS = (10, 20, 50, 100)
 _ROWS_A_REPETITION = 8_000
 _NOT_ASKED = ("RandomSampler",)  # nor those that need labels, Uniform among them
-Picking = Callable[[np.ndarray, int], list[np.ndarray]]  # rows, seed → picks at each of TOTALS
+Picking = Callable[[np.ndarray, np.ndarray, int], list[np.ndarray]]  # rows, labels, seed → picks at each of TOTALS
 
 
 def near_copies(n_photos: int = 1_000, n_copies: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -81,33 +95,50 @@ def samplers_without_labels() -> dict:
     return {entry.title: _seeded(entry.make(budget=50)) for entry in entries if entry.name not in _NOT_ASKED}
 
 
-def _seeded(sampler):
-    return sampler.set_params(random_state=0) if "random_state" in sampler.get_params() else sampler
+def _seeded(sampler, seed: int = 0):
+    return sampler.set_params(random_state=seed) if "random_state" in sampler.get_params() else sampler
 
 
 def in_one_shot(sampler) -> Picking:
-    def pick(X: np.ndarray, seed: int) -> list[np.ndarray]:
-        return [clone(sampler).set_params(budget=total, random_state=seed).fit_select(X) for total in TOTALS]
+    def pick(X: np.ndarray, y: np.ndarray, seed: int) -> list[np.ndarray]:
+        return [_seeded(clone(sampler), seed).set_params(budget=total).fit_select(X) for total in TOTALS]
 
     return pick
 
 
 def in_rounds(rounds) -> Picking:
-    def pick(X: np.ndarray, seed: int) -> list[np.ndarray]:
-        picks = clone(rounds).set_params(budgets=TOTALS, random_state=seed).fit(X).selected_indices_
+    def pick(X: np.ndarray, y: np.ndarray, seed: int) -> list[np.ndarray]:
+        picks = clone(rounds).set_params(budgets=TOTALS, random_state=seed).fit(X, y).selected_indices_
         return [picks[:total] for total in TOTALS]
 
     return pick
 
 
+_ALONE = {
+    "K-means": KMeansSampler(),
+    "Uniform(K-means)": UniformKMeansSampler(),
+    "Graph coverage": GraphCoverageSampler(),
+    "MaxHerding": MaxHerdingSampler(),
+    "TypiClust": TypiClustSampler(),
+    "Core-set": CoreSetSampler(),
+}
+_LEARNING = {  # and how they start
+    "UHerding": (UHerdingSampler(), "MaxHerding"),
+    "DropQuery": (DropQuerySampler(), "K-means"),
+    "BADGE": (BADGESampler(), "K-means"),
+    "BAIT": (BAITSampler(), "K-means"),
+    "Margin": (MarginSampler(), "K-means"),
+    "Max-Entropy": (MaxEntropySampler(), "K-means"),
+}
+_ONE_SHOTS = {name: in_one_shot(each) for name, each in _ALONE.items()}
 ROUNDS = {
-    "K-means": (in_rounds(IterativeSampler(KMeansSampler())), in_one_shot(KMeansSampler())),
-    "Multi K-means": (in_rounds(MultiKMeansSampler()), in_one_shot(KMeansSampler())),
-    'Multi K-means, labeled_rows="skip"': (
-        in_rounds(MultiKMeansSampler(labeled_rows="skip")),
-        in_one_shot(KMeansSampler()),
-    ),
-    "Uniform(K-means)": (in_rounds(IterativeSampler(UniformKMeansSampler())), in_one_shot(UniformKMeansSampler())),
+    **{name: (in_rounds(IterativeSampler(each)), _ONE_SHOTS[name]) for name, each in _ALONE.items()},
+    "Multi K-means": (in_rounds(MultiKMeansSampler()), _ONE_SHOTS["K-means"]),
+    'Multi K-means, labeled_rows="skip"': (in_rounds(MultiKMeansSampler(labeled_rows="skip")), _ONE_SHOTS["K-means"]),
+    **{
+        f"{name}, against {start}": (in_rounds(IterativeSampler(each, initial=_ALONE[start])), _ONE_SHOTS[start])
+        for name, (each, start) in _LEARNING.items()
+    },
 }
 
 
@@ -128,8 +159,8 @@ def part_of(pool: LabeledPool, seed: int) -> LabeledPool:
 
 def accuracies(pool: LabeledPool, pick: Picking, seed: int) -> np.ndarray:
     """Accuracy at each total but the first, in percent."""
-    model = CosineKNNClassifier(n_neighbors=1)
-    scores = [model.fit(pool.X[idx], pool.y[idx]).score(pool.X_test, pool.y_test) for idx in pick(pool.X, seed)[1:]]
+    model, picks = CosineKNNClassifier(n_neighbors=1), pick(pool.X, pool.y, seed)
+    scores = [model.fit(pool.X[idx], pool.y[idx]).score(pool.X_test, pool.y_test) for idx in picks[1:]]
     return 100 * np.array(scores)
 
 
@@ -139,10 +170,9 @@ def print_rounds(name: str, pool_of: Callable[[int], LabeledPool], wanted: list[
         pool, one_shots = pool_of(seed), {}
         for title in wanted:
             rounds, one_shot = ROUNDS[title]
-            kind = "uniform" if title.startswith("Uniform") else "k-means"
-            if kind not in one_shots:
-                one_shots[kind] = accuracies(pool, one_shot, seed)
-            found[title].append(np.stack([accuracies(pool, rounds, seed), one_shots[kind]]))
+            if one_shot not in one_shots:
+                one_shots[one_shot] = accuracies(pool, one_shot, seed)
+            found[title].append(np.stack([accuracies(pool, rounds, seed), one_shots[one_shot]]))
             print(f"{name} {seed} {title}: {found[title][-1].round(2).tolist()}", flush=True)
     print(f"\n| {name}, rounds minus one shot | " + " | ".join(map(str, TOTALS[1:])) + " | one shot |")
     print("|---" * (len(TOTALS) + 1) + "|")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +21,11 @@ def status_mib(field: str) -> float:
 
 @contextmanager
 def peak_memory(result: dict) -> Iterator[None]:
-    """Put into `result` the "seconds" of the block and the peak "mib" above what was there, less mapped files."""
+    """Put into `result` what a block takes.
+
+    "seconds" on the clock, "cpu_seconds" of this process, which others on the machine hardly change, and the peak "mib"
+    above what was there, less mapped files.
+    """
     start_mib, peak, ended = status_mib("RssAnon"), [0.0], threading.Event()
 
     def watch():
@@ -27,11 +34,28 @@ def peak_memory(result: dict) -> Iterator[None]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     try:
         yield
     finally:
         result["seconds"] = time.perf_counter() - start
+        result["cpu_seconds"] = time.process_time() - cpu_start
         ended.set()
         watcher.join()
     result["mib"] = max(0.0, max(peak[0], status_mib("RssAnon")) - start_mib)
+
+
+@contextmanager
+def one_core_taken(is_taken: bool = True) -> Iterator[None]:
+    """Let another process have one of the cores all the time (Linux)."""
+    if not is_taken:
+        yield
+        return
+    core = max(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, {{{core}}})\nprint(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as neighbor:
+        neighbor.stdout.readline()
+        try:
+            yield
+        finally:
+            neighbor.kill()

@@ -17,7 +17,7 @@ from skal.vision import FineTuneClassifier
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--images", type=int, default=2_000, help="unlabelled images; half as many are tested on")
-parser.add_argument("--epochs", type=int, default=20)
+parser.add_argument("--epochs", type=int, default=60)
 arguments = parser.parse_args()
 
 pool, test = load_fashion_mnist(split="train"), load_fashion_mnist(split="test")
@@ -36,7 +36,8 @@ picks = KMeansSampler(budget=40, random_state=0).fit_select(X)
 probe = LinearProbe(random_state=0).fit(X[picks], y[picks], X_pool=X)
 print(f"a layer on embeddings:      {probe.score(X_test, y_test):.1%}")
 
-settings = {"image_size": 64, "n_epochs": arguments.epochs, "milestones": (10, 15), "crop_scale": (0.5, 1.0)}
+milestones = (arguments.epochs // 2, arguments.epochs * 3 // 4)
+settings = {"image_size": 64, "n_epochs": arguments.epochs, "milestones": milestones, "crop_scale": (0.5, 1.0)}
 for title, is_frozen in (("a layer on random crops:", True), ("all of the network:", False)):
     classifier = FineTuneClassifier(backbone, freeze_backbone=is_frozen, random_state=0, **settings)
     classifier.fit(images[picks], y[picks])

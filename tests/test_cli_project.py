@@ -136,7 +136,12 @@ def test_errors_are_lines_on_standard_error(embedded):
         assert "Traceback" not in finished.output
     for arguments in (("select",), ("train",), ("update",)):
         assert run(*arguments, status=3).stdout == ""
-    for arguments in (("select", "-n", "many"), ("export", "x"), ("predict", "--abstain-below", "2"), ("report",)):
+    for arguments in (
+        ("select", "-n", "many"),
+        ("export", "x"),
+        ("predict", "--abstain-below", "2"),
+        ("report", "--price", "-1"),
+    ):
         run(*arguments, status=2)
 
 

@@ -11,7 +11,7 @@ from skal.datasets import load_fashion_mnist
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 SMALLER = {
     "fashion_mnist": ["--images", "500"],
-    "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "1"],
+    "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "4"],
     "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
 }
 PACKAGES = {

@@ -18,9 +18,10 @@ LAYERS = [
 
 # Within the vision room, too: each file may import those before it.
 VISION = [
-    "_decoding", "_loading", "_preparation", "_sources", "_named_images", "_resnet", "_wide_resnet", "_checkpoints",
-    "_backbones", "_random_weights", "_logits", "_identity", "_forward", "_embedded", "_in_memory", "_lock", "_npy",
-    "_manifest", "_kept_rows", "_embedding_file", "_progress", "_batches", "_job", "_extractor", "__init__",
+    "_decoding", "_loading", "_preparation", "_sources", "_named_images", "_resnet", "_wide_resnet", "_efficientnet",
+    "_checkpoints", "_backbones", "_random_weights", "_logits", "_identity", "_forward", "_embedded", "_in_memory",
+    "_lock", "_npy", "_manifest", "_kept_rows", "_embedding_file", "_progress", "_batches", "_job",
+    "_extractor", "__init__",
 ]  # fmt: skip
 
 

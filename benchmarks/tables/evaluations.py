@@ -60,6 +60,7 @@ def make_classifier(evaluation: str, dataset: Dataset, backbone: Backbone | None
             return FineTuneClassifier(
                 backbone.architecture,
                 None if backbone.checkpoint is None else str(settings.weights),
+                freeze_batch_norm=False,
                 n_epochs=settings.n_epochs or FINE_TUNING_EPOCHS,
                 **_of_images(dataset, settings),
             )

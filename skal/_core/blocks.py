@@ -8,11 +8,13 @@ executor may hold each block elsewhere.
 Within a block, tiles have a fixed number of rows, a power of two, and start at absolute multiples of it. A
 memory budget decides how many prepared tiles stay resident; it never moves their borders, so every result is
 the same for every budget.
+
+On a CPU, a kernel hands its tiles to workers (`Block.map_tiles`), and each computes on one thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,9 +23,11 @@ import torch
 from torch import Tensor
 
 from skal._core.rows import PreparedRows
+from skal._core.workers import map_on, on_workers, parallel_reduce
 
 __all__ = ["Block", "Blocks", "Tile", "power_of_two_below"]
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TILE_ROWS = {"cpu": 2048, "cuda": 65536}
@@ -64,10 +68,32 @@ class Block:
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the rows once, in order; a tile's `start` counts from that of the block."""
-        for start in range(self.start, self.stop, self._tile_rows):
-            stop = min(start + self._tile_rows, self.stop)
-            rows = self._rows.between(start, stop)
-            yield Tile(start - self.start, rows, self._rows.known_half_sq_norms(start, stop))
+        return map(self._tile, self.slices())
+
+    def map_tiles(self, work: Callable[[Tile], Result]) -> list[Result]:
+        """Apply `work` to each tile, on workers where the device is a CPU; return the results in order.
+
+        Each worker holds a tile, so this is for tiles that are small beside the memory there is. `work` may write what
+        it finds for the rows of a tile to slices of tensors that the tiles share.
+        """
+        return self.map(lambda where: work(self._tile(where)), self.slices())
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Apply `work` to parts of a tile, or of anything else, as `map_tiles` does to tiles."""
+        return map_on(self.device, work, items)
+
+    def reduce_tiles(self, work: Callable[[Tile], Result], merge: Callable[[Result], object]) -> None:
+        """Do as `map_tiles`, and call `merge` with each result, in order and one at a time."""
+        if self.device.type == "cpu":
+            parallel_reduce(lambda where: work(self._tile(where)), self.slices(), merge)
+            return
+        for tile in self.tiles():
+            merge(work(tile))
+
+    def _tile(self, where: slice) -> Tile:
+        start, stop = self.start + where.start, self.start + where.stop
+        rows = self._rows.between(start, stop)
+        return Tile(where.start, rows, self._rows.known_half_sq_norms(start, stop))
 
     def slices(self) -> list[slice]:
         """Say which rows of the block each tile holds."""
@@ -145,7 +171,8 @@ class Blocks:
 
         `slices` are those of the tensors `per_row`, each of shape (n, ...). A kernel does not write to them.
         """
-        return reduce(merge, self._map(kernel, shared, per_row))
+        with on_workers():
+            return reduce(merge, self._map(kernel, shared, per_row))
 
     def map_gather(
         self,
@@ -154,7 +181,8 @@ class Blocks:
         per_row: Sequence[Tensor] = (),
     ) -> tuple[Tensor, ...]:
         """Apply a kernel that gives tensors with an entry a row, and join them in the order of the rows."""
-        results = list(self._map(kernel, shared, per_row))
+        with on_workers():
+            results = list(self._map(kernel, shared, per_row))
         if len(results) == 1:
             return results[0]
         return tuple(torch.cat(parts) for parts in zip(*results, strict=True))
@@ -177,6 +205,10 @@ class Blocks:
         (rows,) = self.map_gather(kernel, shared)
         return Blocks(rows, self.device, tile_rows=tile_rows)
 
+    def keep_beside(self, work: Callable[[], Result]) -> Result:
+        """Do some work and return its result; meanwhile other workers read the rows, if all of them can be kept."""
+        return self._rows.keep_beside(work)
+
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows, prepared exactly as in the tiles, shape (len(row_idx), d)."""
         return self._rows.take(np.asarray(row_idx, dtype=np.int64))
@@ -184,6 +216,10 @@ class Blocks:
     def tiles(self) -> Iterator[Tile]:
         """Yield all rows in order, for what happens in this process only."""
         return Block(self._rows, 0, self.n_rows, self.tile_rows).tiles()
+
+    def map_tiles(self, work: Callable[[Tile], Result]) -> list[Result]:
+        """Apply `work` to each tile as `Block.map_tiles` does, for what happens in this process only."""
+        return Block(self._rows, 0, self.n_rows, self.tile_rows).map_tiles(work)
 
     def half_sq_norms(self) -> Tensor:
         """Return half the squared norm of each row, shape (n,); makes the first pass where none has been made."""
@@ -193,12 +229,15 @@ class Blocks:
     def check_finite(self) -> None:
         """Raise for the first row with NaN or infinity; reads nothing that a pass has read already."""
         if not self._rows.are_all_checked:
-            for _ in self.tiles():
-                pass
+            self.map_tiles(_look_at)
 
     def whole(self) -> Tensor:
         """Return all rows as one tensor (n, d), for pools that fit in memory."""
         return torch.cat([tile.rows for tile in self.tiles()])
+
+
+def _look_at(tile: Tile) -> None:
+    """Rows are checked as they are read."""
 
 
 def power_of_two_below(number: float) -> int:

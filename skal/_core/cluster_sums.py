@@ -7,68 +7,71 @@ from torch import Tensor
 
 from skal._core.anchors import anchored_scatter, pull
 from skal._core.products import total
+from skal._core.workers import parallel_map
 
 __all__ = ["ClusterSums"]
 
+_ROWS_AT_ONCE = 2048  # converted to float64
+
 
 class ClusterSums:
-    """Sums and counts of rows by cluster, in an order of addition that never varies.
+    """Sums and counts of rows by cluster, float64, in an order of addition that never varies.
 
-    Sums are float64; unless `precise`, about k rows at a time are added in float32 first. `anchors`, of shape
-    (m, d), are those of the first m clusters (`skal._core.anchors`), whose centers and costs follow them.
+    `anchors`, of shape (m, d), are those of the first m clusters (`skal._core.anchors`), whose centers and costs follow
+    them.
     """
 
     def __init__(
-        self,
-        n_clusters: int,
-        n_features: int,
-        device: torch.device,
-        *,
-        precise: bool = False,
-        anchors: Tensor | None = None,
+        self, n_clusters: int, n_features: int, device: torch.device, *, anchors: Tensor | None = None
     ) -> None:
         self.anchors = anchors
         self.sums = torch.zeros((n_clusters, n_features), dtype=torch.float64, device=device)
         self.counts = torch.zeros(n_clusters, dtype=torch.int64, device=device)
-        self._partial = self.sums if precise else torch.zeros_like(self.sums, dtype=torch.float32)
-        self._n_partial = 0
 
     @property
     def n_anchored(self) -> int:
         return 0 if self.anchors is None else len(self.anchors)
 
+    def are_anchored(self) -> Tensor:
+        """Mask of the anchored clusters, (k,)."""
+        return torch.arange(len(self.counts), device=self.counts.device) < self.n_anchored
+
     def copy(self) -> ClusterSums:
-        """A precise copy, to try moves on."""
-        self.flush()
-        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, precise=True, anchors=self.anchors)
-        copied.sums += self.sums
-        copied.counts += self.counts
+        """A copy, to try moves on."""
+        copied = ClusterSums(len(self.counts), self.sums.shape[1], self.sums.device, anchors=self.anchors)
+        copied += self
         return copied
 
+    def __iadd__(self, other: ClusterSums) -> ClusterSums:
+        self.sums += other.sums
+        self.counts += other.counts
+        return self
+
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
-        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1."""
+        """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1.
+
+        Many rows are added on workers, each of which has some of the clusters.
+        """
         if len(labels) == 0:
             return
         counts = torch.bincount(labels, minlength=len(self.counts))
         self.counts += sign * counts
-        rows = rows.to(self._partial.dtype)
-        if rows.device.type == "cpu":
-            self._partial.index_add_(0, labels, rows, alpha=sign)
-        else:  # atomics would add in a random order
-            order = torch.argsort(labels, stable=True)
+        if rows.device.type == "cpu" and len(rows) <= _ROWS_AT_ONCE:
+            self.sums.index_add_(0, labels, rows.double(), alpha=sign)
+            return
+        order = torch.argsort(labels, stable=True)
+        if rows.device.type != "cpu":  # atomics would add in a random order
             present = counts > 0
-            segment_sums = torch.segment_reduce(rows[order], "sum", lengths=counts[present], axis=0)
-            self._partial[present] += sign * segment_sums
-        self._n_partial += len(rows)
-        if self._n_partial >= len(self.counts):
-            self.flush()
+            segment_sums = torch.segment_reduce(rows[order].double(), "sum", lengths=counts[present], axis=0)
+            self.sums[present] += sign * segment_sums
+            return
 
-    def flush(self) -> None:
-        """Bring `sums` up to date."""
-        self._n_partial = 0
-        if self._partial is not self.sums:
-            self.sums += self._partial
-            self._partial.zero_()
+        def add_of_some_clusters(where: slice) -> None:
+            for positions in order[where].split(_ROWS_AT_ONCE):
+                some_rows, some_labels = rows.index_select(0, positions), labels[positions]
+                self.sums.index_add_(0, some_labels, some_rows.double(), alpha=sign)
+
+        parallel_map(add_of_some_clusters, _whole_clusters(counts))
 
     def means(self, where_empty: Tensor) -> Tensor:
         """Center of each cluster, float32 of shape (k, d): its mean, drawn to its anchor if it has one.
@@ -98,3 +101,15 @@ class ClusterSums:
     def between(self) -> float:
         """What the squared norms of all rows are more than the inertia."""
         return total(self.scatter())
+
+
+def _whole_clusters(counts: Tensor) -> list[slice]:
+    """Part rows that are sorted by cluster, at least 2048 together, and all of one cluster."""
+    ends = counts.cumsum(dim=0)
+    parts, start = [], 0
+    while start < int(ends[-1]):
+        cluster = int(torch.searchsorted(ends, start + _ROWS_AT_ONCE))
+        stop = int(ends[min(cluster, len(ends) - 1)])
+        parts.append(slice(start, stop))
+        start = stop
+    return parts

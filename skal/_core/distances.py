@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skal._core.products import affine
 
-__all__ = ["half_sq_norms", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
+__all__ = ["half_sq_norms", "least_score", "lowest", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
@@ -34,14 +34,30 @@ def nearest_center(rows: Tensor, centers: Tensor, half_norms: Tensor) -> tuple[T
         ``½‖c‖² − x·c`` of that center; the squared distance is ``‖x‖² + 2 · score``.
     """
     n_at_once = _CENTERS_AT_ONCE[rows.device.type]
-    best, labels = affine(half_norms[:n_at_once], rows, centers[:n_at_once].T, alpha=-1).min(dim=1)
+    best, labels = lowest(affine(half_norms[:n_at_once], rows, centers[:n_at_once].T, alpha=-1))
     for first in range(n_at_once, len(centers), n_at_once):
         chunk = slice(first, first + n_at_once)
-        score, local = affine(half_norms[chunk], rows, centers[chunk].T, alpha=-1).min(dim=1)
+        score, local = lowest(affine(half_norms[chunk], rows, centers[chunk].T, alpha=-1))
         closer = score < best
         best = torch.where(closer, score, best)
         labels = torch.where(closer, local + first, labels)
     return labels, best
+
+
+def least_score(rows: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
+    """Return the score that `nearest_center` finds, (m,), in less time."""
+    parts = zip(*(part.split(_CENTERS_AT_ONCE[rows.device.type]) for part in (centers, half_norms)), strict=True)
+    scores = [affine(norms, rows, some.T, alpha=-1).amin(dim=1) for some, norms in parts]
+    return scores[0] if len(scores) == 1 else torch.stack(scores).amin(dim=0)
+
+
+def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest of each row of scores (m, k), and its position, the first of equal ones; both (m,)."""
+    if scores.device.type != "cpu":
+        values, positions = scores.min(dim=1)
+        return values, positions
+    positions = torch.from_numpy(scores.numpy().argmin(axis=1))  # many times faster than torch's
+    return scores.gather(1, positions[:, None]).squeeze(1), positions
 
 
 def to_sq_dist(score: Tensor, row_half_sq_norms: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.products import product
 
 __all__ = ["least_trace"]
 
@@ -56,6 +57,7 @@ def least_trace(
     budget: int,
     regularization: float,
     on_pick: Callable[[int, float], object] = lambda n_picks, gain: None,
+    candidate_idx: np.ndarray | None = None,
 ) -> np.ndarray:
     """Add twice the budget greedily, then take out again what is missed least.
 
@@ -71,6 +73,8 @@ def least_trace(
     regularization : float
         λ in units of the mean of ``‖v‖²``.
     on_pick : callable of (picks so far, what the last one gained)
+    candidate_idx : int64 ndarray of shape (c,), default=None
+        Rows that may be picked, at least as many as the budget, none of them labelled. None means all that are not.
 
     Returns
     -------
@@ -79,8 +83,8 @@ def least_trace(
 
     Notes
     -----
-    ``4·n·d²`` operations at first and ``4·n·d`` a pick, in float64: each pick is a pass over the rows. Memory: three
-    squares of d, 2·budget rows, and a few vectors of length n.
+    ``4·n·d²`` operations at first and ``4·c·d`` a pick, in float64: each pick is a pass over the candidates. Memory:
+    three squares of d, 2·budget rows, a few vectors of length n, and c rows in float32 where candidates are given.
     """
     root = weights.sqrt()
     of_pool = _weighted_squares(blocks, weights)
@@ -88,10 +92,15 @@ def least_trace(
     labeled = blocks.take(labeled_idx).double() * root[torch.from_numpy(labeled_idx).to(blocks.device), None]
     eye = torch.eye(blocks.n_features, dtype=torch.float64, device=blocks.device)
     information = _Information(of_pool, labeled.T @ labeled + regularization * unit * eye)
-    leverages, spreads = _quadratic_forms(blocks, weights, information)
     is_open = torch.ones(blocks.n_rows, dtype=torch.bool, device=blocks.device)
     is_open[torch.from_numpy(labeled_idx).to(blocks.device)] = False
-    picks = np.empty(min(2 * budget, blocks.n_rows - len(labeled_idx)), dtype=np.int64)
+    pool_idx = np.arange(blocks.n_rows)
+    if candidate_idx is not None:
+        pool_idx, on_device = candidate_idx, torch.from_numpy(candidate_idx).to(blocks.device)
+        blocks = Blocks(blocks.take(candidate_idx), blocks.device)
+        weights, root, is_open = weights[on_device], root[on_device], is_open[on_device]
+    leverages, spreads = _quadratic_forms(blocks, weights, information)
+    picks = np.empty(min(2 * budget, int(is_open.sum())), dtype=np.int64)
     vectors = eye.new_empty((len(picks), blocks.n_features))
     for step in range(len(picks)):
         gains = (spreads / (1.0 + leverages)).float().masked_fill_(~is_open, -torch.inf)
@@ -100,10 +109,10 @@ def least_trace(
         vectors[step] = blocks.take(picks[step : step + 1])[0].double() * root[pick]
         change = information.change(vectors[step], float(leverages[pick]), float(spreads[pick]), 1.0)
         for tile in blocks.tiles():
-            projections = (tile.rows.double() @ change.directions).mul_(root[tile.slice, None])
+            projections = product(tile.rows.double(), change.directions).mul_(root[tile.slice, None])
             change.apply(projections, leverages[tile.slice], spreads[tile.slice])
         on_pick(step + 1, float(gains[pick]))
-    kept: np.ndarray = picks[_missed_most(information, vectors, budget)]
+    kept: np.ndarray = pool_idx[picks[_missed_most(information, vectors, budget)]]
     return kept
 
 
@@ -127,7 +136,7 @@ def _weighted_squares(blocks: Blocks, weights: Tensor) -> Tensor:
     total = torch.zeros((blocks.n_features, blocks.n_features), dtype=torch.float64, device=blocks.device)
     for tile in blocks.tiles():
         rows = tile.rows.double()
-        total += (rows * weights[tile.slice, None]).T @ rows
+        total += product((rows * weights[tile.slice, None]).T, rows)
     return total / blocks.n_rows
 
 
@@ -136,6 +145,6 @@ def _quadratic_forms(blocks: Blocks, weights: Tensor, information: _Information)
     leverages, spreads = torch.empty_like(weights), torch.empty_like(weights)
     for tile in blocks.tiles():
         rows = tile.rows.double()
-        leverages[tile.slice] = weights[tile.slice] * (rows @ information.inverse * rows).sum(dim=1)
-        spreads[tile.slice] = weights[tile.slice] * (rows @ information.spread * rows).sum(dim=1)
+        leverages[tile.slice] = weights[tile.slice] * (product(rows, information.inverse) * rows).sum(dim=1)
+        spreads[tile.slice] = weights[tile.slice] * (product(rows, information.spread) * rows).sum(dim=1)
     return leverages, spreads

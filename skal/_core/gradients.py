@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.products import product
 
 __all__ = ["GradientSpace"]
 
@@ -44,7 +45,7 @@ class GradientSpace:
             on_device = torch.from_numpy(others).to(self.device)
             errors, rows = self._errors[on_device], self._blocks.take(others)
             for tile in self._blocks.tiles():
-                products = (self._errors[tile.slice] @ errors.T).mul_(tile.rows @ rows.T)
+                products = product(self._errors[tile.slice], errors.T).mul_(product(tile.rows, rows.T))
                 nearest = self._sq_dist(products, self.sq_norms[tile.slice], self.sq_norms[on_device]).amin(dim=1)
                 lowered[tile.slice] = torch.minimum(lowered[tile.slice], nearest)
         return lowered
@@ -54,9 +55,8 @@ class GradientSpace:
         on_device = torch.from_numpy(row_idx).to(self.device)
         errors, rows = self._errors[on_device], self._blocks.take(row_idx)
         sq_norms = self.sq_norms[on_device]
-        found: np.ndarray = (
-            self._sq_dist((errors @ errors.T) * (rows @ rows.T), sq_norms, sq_norms).double().cpu().numpy()
-        )
+        products = product(errors, errors.T).mul_(product(rows, rows.T))
+        found: np.ndarray = self._sq_dist(products, sq_norms, sq_norms).double().cpu().numpy()
         return found
 
     def _sq_dist(self, products: Tensor, sq_norms: Tensor, other_sq_norms: Tensor) -> Tensor:

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from skal._core.anchors import half_costs, pull
-from skal._core.blocks import Block, Blocks
+from skal._core.blocks import Block, Blocks, Tile
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
 from skal._core.products import total
 
 __all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
+
+_MOST_FOR_SUMS_OF_A_TILE = 256  # clusters; the sums of more are no less work than the rows of a tile
 
 
 class LloydPass(NamedTuple):
@@ -56,17 +58,31 @@ def lloyd_pass(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor,
     `weighed` are the centers and their `half_costs`; without anchors the cheapest center is the nearest.
     """
     centers, half_norms = weighed
-    cluster_sums = ClusterSums(len(centers), block.n_features, block.device)
+    k = len(centers)
+    found = ClusterSums(k, block.n_features, block.device)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
-    inertia = 0.0
-    for tile in block.tiles():
+    inertia: list[float] = []
+
+    def assign(tile: Tile) -> tuple[Tile, ClusterSums | None]:
         labels[tile.slice], score = nearest_center(tile.rows, centers, half_norms)
-        tile_sq_dist = to_sq_dist(score, tile.half_sq_norms)
-        sq_dist[tile.slice] = tile_sq_dist
-        cluster_sums.add(tile.rows, labels[tile.slice])
-        inertia += total(tile_sq_dist)
-    cluster_sums.flush()
-    return LloydPass(labels, sq_dist, cluster_sums.sums, cluster_sums.counts, inertia)
+        sq_dist[tile.slice] = to_sq_dist(score, tile.half_sq_norms)
+        if k > _MOST_FOR_SUMS_OF_A_TILE:
+            return tile, None
+        of_tile = ClusterSums(k, block.n_features, block.device)
+        of_tile.add(tile.rows, labels[tile.slice])
+        return tile, of_tile
+
+    def merge(result: tuple[Tile, ClusterSums | None]) -> None:
+        nonlocal found
+        tile, of_tile = result
+        inertia.append(total(sq_dist[tile.slice]))
+        if of_tile is None:
+            found.add(tile.rows, labels[tile.slice])
+        else:
+            found += of_tile
+
+    block.reduce_tiles(assign, merge)
+    return LloydPass(labels, sq_dist, found.sums, found.counts, sum(inertia))
 
 
 def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
@@ -92,14 +108,13 @@ def partition_block(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) 
     """Do what `partition` does for the rows of one block."""
     half_norms = half_sq_norms(centers)
     labels, sq_dist = empty_labels(block.n_rows, block.device)
-    inertia = 0.0
-    for tile in block.tiles():
-        tile_labels, _ = nearest_center(tile.rows, centers, half_norms)
-        tile_sq_dist = row_sq_dist(tile.rows, centers[tile_labels])
-        labels[tile.slice] = tile_labels
-        sq_dist[tile.slice] = tile_sq_dist
-        inertia += total(tile_sq_dist)
-    return Partition(labels, sq_dist, inertia)
+
+    def assign(tile: Tile) -> float:
+        labels[tile.slice], _ = nearest_center(tile.rows, centers, half_norms)
+        sq_dist[tile.slice] = row_sq_dist(tile.rows, centers.index_select(0, labels[tile.slice]))
+        return total(sq_dist[tile.slice])
+
+    return Partition(labels, sq_dist, sum(block.map_tiles(assign)))
 
 
 def merge_partitions(first: Partition, second: Partition) -> Partition:

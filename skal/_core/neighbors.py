@@ -18,6 +18,7 @@ from torch import Tensor
 from skal._core.blocks import Blocks
 from skal._core.exact_products import exact_products, split
 from skal._core.rows import unit_rows
+from skal._core.workers import map_on
 from skal._install import hint_for_extra
 
 __all__ = ["NeighborBase", "require_faiss", "top_k"]
@@ -139,12 +140,11 @@ def top_k(
     )
     device = base.units.device.type
     fitting = max(1, min(_ROWS_AT_ONCE[device], _ELEMENTS_AT_ONCE[device] // len(base)))
-    rows_at_once = queries.tile_rows if backend == "faiss" else fitting
+    rows_at_once = fitting if backend == "torch" else _ROWS_AT_ONCE[device]
     for tile in queries.tiles():
-        start = tile.start
-        for rows in tile.rows.split(rows_at_once):
-            yield slice(start, start + len(rows)), *search.neighbors(unit_rows(rows))
-            start += len(rows)
+        found = map_on(base.units.device, lambda rows: search.neighbors(unit_rows(rows)), tile.rows.split(rows_at_once))
+        similarity, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
+        yield tile.slice, similarity, indices
 
 
 class _Search:

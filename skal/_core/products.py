@@ -1,7 +1,7 @@
 """Matrix products and sums that are the same for any number of threads.
 
 On a CPU a product that is shared among threads rounds by their number: where one thread's part ends, another kernel
-takes over, and long sums are parted. Here each group of rows is multiplied by one thread, and groups have a fixed size.
+takes over, and long sums are parted. Here one thread makes a product; many products are made on workers.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skal._core.device import at_most_threads
+from skal._core.workers import one_thread
 
 __all__ = ["affine", "product", "total"]
-
-_ROWS_A_GROUP = 256  # each reads all columns once: fewer rows cost time, more leave threads without work
 
 
 def affine(offset: Tensor, rows: Tensor, columns: Tensor, *, alpha: float = 1.0) -> Tensor:
@@ -26,34 +24,17 @@ def affine(offset: Tensor, rows: Tensor, columns: Tensor, *, alpha: float = 1.0)
     columns : Tensor of shape (d, k)
     alpha : float
     """
-    if rows.device.type != "cpu":
+    with one_thread():
         return torch.addmm(offset, rows, columns, alpha=alpha)
-    n_rows = rows.shape[0]
-    n_groups = n_rows // _ROWS_A_GROUP
-    n_grouped = n_groups * _ROWS_A_GROUP
-    result = rows.new_empty((n_rows, columns.shape[1]))
-    if n_groups:
-        shape = n_groups, _ROWS_A_GROUP, -1
-        with at_most_threads(n_groups):  # with more, some groups would be shared
-            torch.baddbmm(
-                offset,
-                rows[:n_grouped].reshape(shape),
-                columns.expand(n_groups, -1, -1),
-                alpha=alpha,
-                out=result[:n_grouped].view(shape),
-            )
-    if n_grouped < n_rows:
-        with at_most_threads(1):
-            torch.addmm(offset, rows[n_grouped:], columns, alpha=alpha, out=result[n_grouped:])
-    return result
 
 
 def product(rows: Tensor, columns: Tensor) -> Tensor:
     """Return ``rows @ columns`` of shape (m, k), of rows (m, d) and columns (d, k)."""
-    return affine(rows.new_zeros(columns.shape[1]), rows, columns)
+    with one_thread():
+        return rows @ columns
 
 
 def total(values: Tensor) -> float:
     """Sum all entries, in float64."""
-    with at_most_threads(1):
+    with one_thread():
         return float(values.sum(dtype=torch.float64))

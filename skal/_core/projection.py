@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
-from skal._core.device import at_most_threads
+from skal._core.blocks import Block, Blocks, Tile
+from skal._core.memory import empty_rows
 from skal._core.products import affine, product, total
+from skal._core.workers import on_workers, one_thread, parallel_map
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
 _SAMPLE_ROWS = 8192
 _WIDEST_FOR_EIGH = 1024
+_COLUMNS_AT_ONCE = 128
 _SPARE_DIRECTIONS, _SUBSPACE_ITERATIONS = 16, 3
 _MOST_OF_THE_VARIANCE = 0.5
 
@@ -28,6 +31,7 @@ class PrincipalAxes(NamedTuple):
     captured: float  # share of the variance along them
 
 
+@on_workers()
 def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
     """Fit directions to evenly spaced rows of the pool: the leading principal ones.
 
@@ -42,34 +46,50 @@ def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
     sample = pool.take(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean
-    scatter = total(centered.square())
-    wide = pool.n_features > _WIDEST_FOR_EIGH
-    directions = _by_subspace_iteration(centered, n_components) if wide else _by_eigh(centered, n_components)
-    captured = _variance_along(centered, directions) / scatter if scatter > 0 else 1.0
+    if pool.n_features > _WIDEST_FOR_EIGH:
+        scatter = total(centered.square())
+        directions = _by_subspace_iteration(centered, n_components)
+        captured = _variance_along(centered, directions) / scatter if scatter > 0 else 1.0
+    else:
+        covariance = _gram(centered) / n_sampled
+        scatter = n_sampled * total(covariance.diagonal())
+        with one_thread():  # as in the other decompositions: more round differently
+            variances, directions = _eigh(covariance)
+        directions = directions[:, -n_components:]
+        captured = n_sampled * total(variances[-n_components:]) / scatter if scatter > 0 else 1.0
     if captured < _MOST_OF_THE_VARIANCE:
         directions = _half_random(directions)
         captured = _variance_along(centered, directions) / scatter
-    return PrincipalAxes(mean, directions.contiguous(), captured)
+    return PrincipalAxes(mean, directions.contiguous(), min(captured, 1.0))
 
 
-def _by_eigh(centered: Tensor, n_components: int) -> Tensor:
-    covariance = product(centered.T, centered) / len(centered)
-    with at_most_threads(1):  # as in the other decompositions: more round differently
-        directions = _eigenvectors(covariance)
-    leading: Tensor = directions[:, -n_components:]
-    return leading
+def _gram(rows: Tensor) -> Tensor:
+    """``rows.T @ rows``, by squares of so many columns on workers; what lies below the diagonal is what lies above."""
+    if rows.device.type != "cpu":
+        return rows.T @ rows
+    parts = [slice(start, start + _COLUMNS_AT_ONCE) for start in range(0, rows.shape[1], _COLUMNS_AT_ONCE)]
+    gram = rows.new_empty((rows.shape[1], rows.shape[1]))
+
+    def fill(pair: tuple[slice, slice]) -> None:
+        first, second = pair
+        gram[first, second] = product(rows[:, first].T, rows[:, second])
+        if first != second:
+            gram[second, first] = gram[first, second].T
+
+    parallel_map(fill, combinations_with_replacement(parts, 2))
+    return gram
 
 
-def _eigenvectors(covariance: Tensor) -> Tensor:
+def _eigh(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """In float64 where float32 fails or gives NaN, as it may where many directions hold the same variance."""
     try:
-        directions: Tensor = torch.linalg.eigh(covariance)[1]
+        variances, directions = torch.linalg.eigh(covariance)
         if bool(torch.isfinite(directions).all()):
-            return directions
+            return variances, directions
     except torch.linalg.LinAlgError:
         pass
-    in_float64: Tensor = torch.linalg.eigh(covariance.double())[1]
-    return in_float64.to(covariance.dtype)
+    variances, directions = torch.linalg.eigh(covariance.double())
+    return variances.to(covariance.dtype), directions.to(covariance.dtype)
 
 
 def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
@@ -79,7 +99,7 @@ def _by_subspace_iteration(centered: Tensor, n_components: int) -> Tensor:
     for _ in range(_SUBSPACE_ITERATIONS):
         basis = _orthonormal(product(centered.T, product(centered, basis)))
     coordinates = product(centered, basis)
-    with at_most_threads(1):
+    with one_thread():
         _, _, rotation = torch.linalg.svd(coordinates, full_matrices=False)
     leading = product(basis, rotation.T)[:, :n_components].flip(1)
     if leading.shape[1] == n_components:
@@ -99,7 +119,7 @@ def _half_random(directions: Tensor) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    with at_most_threads(1):
+    with one_thread():
         basis: Tensor = torch.linalg.qr(columns)[0]
     return basis
 
@@ -117,7 +137,10 @@ def _variance_along(centered: Tensor, directions: Tensor) -> float:
 def project(block: Block, per_row: tuple[Tensor, ...], axes: PrincipalAxes) -> tuple[Tensor]:
     """Coordinates of the rows of a block on the axes, float32 of shape (m, n_components)."""
     (offset,) = product(axes.mean[None], axes.directions)
-    coordinates = torch.empty((block.n_rows, axes.directions.shape[1]), dtype=torch.float32, device=block.device)
-    for tile in block.tiles():
+    coordinates = empty_rows((block.n_rows, axes.directions.shape[1]), torch.float32, block.device)
+
+    def project_tile(tile: Tile) -> None:
         coordinates[tile.slice] = affine(-offset, tile.rows, axes.directions)
+
+    block.map_tiles(project_tile)
     return (coordinates,)

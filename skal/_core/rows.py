@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skal._core.memory import empty_rows
+from skal._core.workers import map_on, parallel_map
+
 __all__ = ["PreparedRows", "unit_rows"]
+
+Result = TypeVar("Result")
 
 _PIECE_ROWS = {"cpu": 2048, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
 _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
@@ -17,7 +23,8 @@ _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or
 class PreparedRows:
     """Rows of `X` in one float dtype on a device; the parameters are those of `Blocks`.
 
-    Rows are checked and their norms noted when they are read for the first time, from row 0 on.
+    Rows are checked and their norms noted when they are read for the first time. Threads may read at once: at the
+    worst, two of them prepare the same rows alike.
     """
 
     def __init__(
@@ -43,13 +50,13 @@ class PreparedRows:
             bytes_per_row = max(1, self.n_features * dtype.itemsize)
             n_resident = min(self.n_rows, resident_bytes // bytes_per_row)
         self._resident = self._empty(n_resident)
-        self._n_prepared = 0
         self._half_sq_norms = torch.empty(self.n_rows, dtype=dtype, device=device)
-        self._n_checked = 0
+        self._is_prepared = _Marks(n_resident)
+        self._is_checked = _Marks(self.n_rows)
 
     @property
     def are_all_checked(self) -> bool:
-        return self._n_checked >= self.n_rows
+        return self._is_checked.are_all()
 
     def known_half_sq_norms(self, start: int, stop: int) -> Tensor:
         """Half the squared norms of rows that have been read, shape (stop - start,)."""
@@ -61,25 +68,49 @@ class PreparedRows:
             rows = self._borrowed[start:stop]
             self._check(rows, start)
             return rows
-        if start <= self._n_prepared <= stop:  # goes on where the resident rows end
-            n_more = min(stop, len(self._resident)) - self._n_prepared
-            if n_more > 0:
-                self._fill(self._resident[self._n_prepared : self._n_prepared + n_more], self._n_prepared)
-                self._n_prepared += n_more
-        if stop <= self._n_prepared:
-            return self._resident[start:stop]
+        n_resident = len(self._resident)
+        if stop <= n_resident:
+            rows = self._resident[start:stop]
+            if not self._is_prepared.are_all(start, stop):
+                self._fill(rows, start)
+                self._is_prepared.put(start, stop)
+            return rows
         rows = self._empty(stop - start)
-        n_known = max(0, self._n_prepared - start)
-        rows[:n_known] = self._resident[start : start + n_known]
+        n_known = max(0, n_resident - start)
+        if n_known:
+            rows[:n_known] = self.between(start, n_resident)
         self._fill(rows[n_known:], start + n_known)
         return rows
 
+    def keep_beside(self, work: Callable[[], Result]) -> Result:
+        """Prepare the rows that are kept, if they are all, on workers of which one does some other work first."""
+        if self._borrowed is not None or len(self._resident) < self.n_rows or self.device.type != "cpu":
+            return work()
+        size = _PIECE_ROWS["cpu"]
+        pieces = [slice(start, min(start + size, self.n_rows)) for start in range(0, self.n_rows, size)]
+        found, *_ = parallel_map(
+            lambda piece: work() if piece is None else self.between(piece.start, piece.stop), [None, *pieces]
+        )
+        return cast(Result, found)
+
     def take(self, row_idx: np.ndarray) -> Tensor:
         """Return the rows at `row_idx` (m,) int64, shape (m, d)."""
+        if self.device.type != "cpu" or len(row_idx) <= _PIECE_ROWS["cpu"]:
+            return self._take(row_idx)
+        rows = self._empty(len(row_idx))
+
+        def take(part: slice) -> None:
+            rows[part] = self._take(row_idx[part])
+
+        size = _PIECE_ROWS["cpu"]
+        parallel_map(take, [slice(start, start + size) for start in range(0, len(row_idx), size)])
+        return rows
+
+    def _take(self, row_idx: np.ndarray) -> Tensor:
         if self._borrowed is not None:
-            rows = self._borrowed[torch.from_numpy(row_idx).to(self.device)]
-        elif len(row_idx) and row_idx.max() < self._n_prepared:
-            return self._resident[torch.from_numpy(row_idx).to(self.device)]
+            rows = self._borrowed.index_select(0, torch.from_numpy(row_idx).to(self.device))
+        elif self._is_prepared.hold(row_idx):
+            return self._resident.index_select(0, torch.from_numpy(row_idx).to(self.device))
         else:
             rows = self._prepare(self._read(row_idx))
         if not self.are_all_checked:
@@ -87,22 +118,25 @@ class PreparedRows:
         return rows
 
     def _fill(self, rows: Tensor, start: int) -> None:
-        for piece in rows.split(_PIECE_ROWS[self.device.type]):
-            piece.copy_(self._prepare(self._read(slice(start, start + len(piece)))))
-            self._check(piece, start)
-            start += len(piece)
+        def fill(piece_and_where: tuple[Tensor, int]) -> None:
+            piece, where = piece_and_where
+            piece.copy_(self._prepare(self._read(slice(where, where + len(piece)))))
+            self._check(piece, where)
+
+        size = _PIECE_ROWS[self.device.type]
+        pieces = zip(rows.split(size), range(start, start + len(rows), size), strict=True)
+        map_on(self.device, fill, pieces)
 
     def _check(self, rows: Tensor, start: int) -> None:
         """Note the norms of rows read for the first time, and refuse those that have none."""
         stop = start + len(rows)
-        if stop <= self._n_checked:
+        if self._is_checked.are_all(start, stop):
             return
         norms = torch.linalg.vector_norm(rows, dim=1)
         if not bool(torch.isfinite(norms.sum())):
             self._refuse_bad(rows, np.arange(start, stop))
         self._half_sq_norms[start:stop] = norms.square_().mul_(0.5)
-        if start <= self._n_checked:
-            self._n_checked = stop
+        self._is_checked.put(start, stop)
 
     def _refuse_bad(self, rows: Tensor, row_idx: np.ndarray) -> None:
         """Raise for the first row of the pool that is not finite, if one of these is not."""
@@ -122,7 +156,7 @@ class PreparedRows:
                 )
 
     def _empty(self, n_rows: int) -> Tensor:
-        return torch.empty((n_rows, self.n_features), dtype=self.dtype, device=self.device)
+        return empty_rows((n_rows, self.n_features), self.dtype, self.device)
 
     def _borrow(self) -> Tensor | None:
         """Use the caller's memory as it is where nothing would be changed on the way."""
@@ -163,6 +197,31 @@ class PreparedRows:
         if self._factor != 1.0:
             rows = rows * self._factor
         return rows.to(self.dtype).contiguous()
+
+
+class _Marks:
+    """A mark a row, put one stretch after the other, in any order."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._is_marked = np.zeros(n_rows, dtype=bool)
+        self._are_all = n_rows == 0
+
+    def put(self, start: int, stop: int) -> None:
+        self._is_marked[start:stop] = True
+
+    def are_all(self, start: int = 0, stop: int | None = None) -> bool:
+        if self._are_all:
+            return True
+        found = bool(self._is_marked[start:stop].all())
+        if found and stop is None:
+            self._are_all = True
+        return found
+
+    def hold(self, row_idx: np.ndarray) -> bool:
+        """Say whether there are such rows and all of them are marked."""
+        if len(row_idx) == 0 or row_idx.max() >= len(self._is_marked):
+            return False
+        return self.are_all() or bool(self._is_marked[row_idx].all())
 
 
 def unit_rows(rows: Tensor) -> Tensor:

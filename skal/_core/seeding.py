@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
-from skal._core.distances import half_sq_norms, nearest_center, pairwise_sq_dist, to_sq_dist
+from skal._core.blocks import Block, Blocks, Tile
+from skal._core.distances import half_sq_norms, least_score, pairwise_sq_dist, to_sq_dist
 from skal._core.products import total
 
 __all__ = ["Space", "draw_far_apart", "greedy_kmeans_plus_plus", "kmeans_plus_plus"]
@@ -189,9 +189,12 @@ def lower_to_nearest_block(block: Block, per_row: tuple[Tensor, ...], centers: T
     (sq_dist,) = per_row
     half_norms = half_sq_norms(centers)
     lowered = torch.empty_like(sq_dist)
-    for tile in block.tiles():
-        _, score = nearest_center(tile.rows, centers, half_norms)
+
+    def lower(tile: Tile) -> None:
+        score = least_score(tile.rows, centers, half_norms)
         torch.minimum(sq_dist[tile.slice], to_sq_dist(score, tile.half_sq_norms), out=lowered[tile.slice])
+
+    block.map_tiles(lower)
     return (lowered,)
 
 
@@ -199,6 +202,9 @@ def lower_to_each_block(block: Block, per_row: tuple[Tensor, ...], centers: Tens
     """The smaller of `sq_dist` and the squared distance to each of a few centers, (m, k), for the rows of one block."""
     (sq_dist,) = per_row
     lowered = sq_dist.new_empty((block.n_rows, len(centers)))
-    for tile in block.tiles():
+
+    def lower(tile: Tile) -> None:
         torch.minimum(sq_dist[tile.slice, None], pairwise_sq_dist(tile.rows, centers), out=lowered[tile.slice])
+
+    block.map_tiles(lower)
     return (lowered,)

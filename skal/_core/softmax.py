@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from skal._core.device import at_most_threads
+from skal._core.workers import map_on, n_workers_here, on_workers
 
 __all__ = ["AdamSchedule", "SoftmaxLayer", "SoftmaxProblem", "stack_bytes", "train_softmax"]
 
@@ -90,18 +90,43 @@ def train_softmax(
     -----
     Time ``4 · n_epochs · n · d · ΣC`` operations. Memory: `stack_bytes`.
     """
-    by_classes = sorted(range(len(problems)), key=lambda place: problems[place].n_classes)
-    run_of = np.argsort(by_classes)
-    stack = _Stack([problems[place] for place in by_classes])
-    loss_curves: list[list[float]] = [[] for _ in problems]
-    with at_most_threads(stack.useful_threads(schedule.batch_size)):
-        for epoch in range(schedule.n_epochs):
-            run_losses = stack.train_epoch(schedule, epoch)
-            losses = [run_losses[run] for run in run_of]
-            for curve, loss in zip(loss_curves, losses, strict=True):
-                curve.append(loss)
-            on_epoch(epoch, losses)
-    return [SoftmaxLayer(*stack.layer(run), loss_curve) for run, loss_curve in zip(run_of, loss_curves, strict=True)]
+    if _needs_threads(problems, schedule.batch_size):
+        return _train_stacks([_Stack(problems, range(len(problems)))], schedule, on_epoch)
+    with on_workers():
+        n_stacks = min(n_workers_here(), len(problems)) if problems[0].X.device.type == "cpu" else 1
+        parts = [range(first, len(problems), n_stacks) for first in range(n_stacks)]
+        stacks = [_Stack([problems[place] for place in part], part) for part in parts]
+        return _train_stacks(stacks, schedule, on_epoch)
+
+
+def _needs_threads(problems: Sequence[SoftmaxProblem], batch_size: int) -> bool:
+    """Say whether one step of one run is so much work that threads should share it."""
+    n, d = problems[0].X.shape
+    most_classes = max(problem.n_classes for problem in problems)
+    return most_classes * min(batch_size, n) * _padded_width(d) > _MULTIPLICATIONS_THAT_NEED_THREADS
+
+
+def _train_stacks(
+    stacks: Sequence[_Stack], schedule: AdamSchedule, on_epoch: Callable[[int, list[float]], object]
+) -> list[SoftmaxLayer]:
+    """Train stacks beside each other, and put together what is known of their runs."""
+    device = stacks[0].rows.device
+    place_of = np.argsort([place for stack in stacks for place in stack.places])
+    loss_curves: list[list[float]] = [[] for _ in place_of]
+    for epoch in range(schedule.n_epochs):
+
+        def train(stack: _Stack, epoch: int = epoch) -> list[float]:
+            return stack.train_epoch(schedule, epoch)
+
+        of_stacks = map_on(device, train, stacks)
+        run_losses = [loss for of_stack in of_stacks for loss in of_stack]
+        losses = [run_losses[run] for run in place_of]
+        for curve, loss in zip(loss_curves, losses, strict=True):
+            curve.append(loss)
+        on_epoch(epoch, losses)
+    layers = [stack.layer(run) for stack in stacks for run in range(stack.n_runs)]
+    in_place = (layers[run] for run in place_of)
+    return [SoftmaxLayer(weight, bias, curve) for (weight, bias), curve in zip(in_place, loss_curves, strict=True)]
 
 
 def stack_bytes(problem: SoftmaxProblem) -> int:
@@ -130,10 +155,13 @@ class _SameClasses(NamedTuple):
 class _Stack:
     """R layers and the rows of their runs; a last column of ones makes the biases part of the weights.
 
-    Problems come in ascending order of their number of classes.
+    They are in ascending order of their number of classes; `places` are those that the problems were given in.
     """
 
-    def __init__(self, problems: Sequence[SoftmaxProblem]) -> None:
+    def __init__(self, problems: Sequence[SoftmaxProblem], places: Sequence[int]) -> None:
+        by_classes = sorted(range(len(problems)), key=lambda run: problems[run].n_classes)
+        self.places = [places[run] for run in by_classes]
+        problems = [problems[run] for run in by_classes]
         n, d = problems[0].X.shape
         self.n_runs, self.n_rows, self.n_features = len(problems), n, d
         self.rngs = [problem.rng for problem in problems]
@@ -161,15 +189,6 @@ class _Stack:
             groups.append(_SameClasses(slice(run, run + n_same), n_classes, layers, gradient))
             run, first = run + n_same, rows.stop
         return groups
-
-    def useful_threads(self, batch_size: int) -> int:
-        """No more than there are runs to a product, so that each thread computes whole products of runs.
-
-        A product that is shared among threads rounds by their number.
-        """
-        if self.n_classes[-1] * min(batch_size, self.n_rows) * self.rows.shape[1] > _MULTIPLICATIONS_THAT_NEED_THREADS:
-            return torch.get_num_threads()
-        return min(len(group.layers) for group in self.groups)
 
     def train_epoch(self, schedule: AdamSchedule, epoch: int) -> list[float]:
         """Pass once over the rows of every run; return each run's mean loss."""

@@ -20,6 +20,7 @@ from skal.cli._label import label
 from skal.cli._outcome import outcome
 from skal.cli._predict import predict
 from skal.cli._problems import problems
+from skal.cli._report import report
 from skal.cli._samplers import samplers
 from skal.cli._select import select
 from skal.cli._status import status
@@ -37,7 +38,8 @@ def main() -> None:
 
 
 _COMMANDS = (
-    init, status, embed, problems, select, label, export, import_, train, evaluate, predict, update, samplers, demo,
+    init, status, embed, problems, select, label, export, import_, train, evaluate, predict, report, update,
+    samplers, demo,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command(command.__name__.rstrip("_"))(outcome(command))

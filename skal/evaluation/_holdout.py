@@ -159,10 +159,10 @@ def holdout_estimate(
 
     Notes
     -----
-    Wilson's interval of n_effective rows. Alone, that is their number. With groups it is ``p(1 − p) / v``, v being the
-    variance of the ratio of two sums over groups; at most the number of rows, and the number of groups where all
-    agree. With strata v is ``Σ w² q(1 − q) / m``, q being ``(correct + 1) / (m + 2)`` of the m rows of a stratum of
-    weight w. It is ignored that the pool is finite.
+    Wilson's interval of n_effective rows. Alone, that is their number, and so it is where no two are in one group. With
+    groups of several it is ``p(1 − p) / v``, v being the variance of the ratio of two sums over groups; at most the
+    number of rows, and the number of groups where all agree. With strata v is ``Σ w² q(1 − q) / m``, q being
+    ``(correct + 1) / (m + 2)`` of the m rows of a stratum of weight w. It is ignored that the pool is finite.
 
     References
     ----------
@@ -245,7 +245,7 @@ def _grouped(is_correct: npt.NDArray[np.bool_], group: npt.NDArray[Any]) -> tupl
     n_groups, accuracy = len(sizes), float(is_correct.mean())
     deviations = np.bincount(member_of, weights=is_correct) - accuracy * sizes
     variance = n_groups / max(n_groups - 1, 1) * float(np.square(deviations).sum()) / len(group) ** 2
-    if variance == 0:
+    if variance == 0 or n_groups == len(group):
         return accuracy, float(n_groups)
     return accuracy, min(float(len(group)), accuracy * (1 - accuracy) / variance)
 

@@ -15,6 +15,7 @@ from torch import nn
 from skal._core.device import ordinary_torch
 from skal._install import hint_for_extra
 from skal.features._checkpoints import load_backbone_weights
+from skal.features._efficientnet import EFFICIENTNETS, N_FEATURES_OF_EFFICIENTNET, EfficientNetLite0
 from skal.features._preparation import CIFAR10, CIFAR100, IMAGENET, Preparation
 from skal.features._resnet import RESNETS, ResNet, fold_batch_norm, n_features_of, resnet
 from skal.features._wide_resnet import WIDE_RESNETS, n_features_of_wide, wide_resnet_named
@@ -30,9 +31,10 @@ __all__ = [
     "refuse_unknown",
 ]
 
-NAMED = (*RESNETS, *WIDE_RESNETS)  # beside timm's
+NAMED = (*RESNETS, *WIDE_RESNETS, *EFFICIENTNETS)  # beside timm's
 
 _TIMM = "timm:"
+_EFFICIENTNET_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)  # mean and std of TensorFlow's recipe
 _NATIVE_VALUES = {"cifar10": CIFAR10, "cifar100": CIFAR100, None: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
 
 
@@ -110,6 +112,8 @@ def known_n_features(backbone: str | nn.Module) -> int | None:
     """The length of the embeddings of a named backbone; None for a module, which has to be tried."""
     if isinstance(backbone, nn.Module):
         return None
+    if backbone in EFFICIENTNETS:
+        return N_FEATURES_OF_EFFICIENTNET
     if backbone in NAMED:
         return n_features_of(backbone) if backbone in RESNETS else n_features_of_wide(backbone)
     with ordinary_torch(), torch.inference_mode():
@@ -118,7 +122,9 @@ def known_n_features(backbone: str | nn.Module) -> int | None:
 
 
 def expected_input(backbone: str | nn.Module) -> ExpectedInput:
-    """The images that the backbone expects: timm says so of its own, all others are ImageNet's."""
+    """The images that the backbone expects: timm says so of its own, EfficientNet-Lite's authors of theirs."""
+    if isinstance(backbone, str) and backbone in EFFICIENTNETS:
+        return ExpectedInput(mean=_EFFICIENTNET_LITE[0], std=_EFFICIENTNET_LITE[1], bicubic=True)
     if isinstance(backbone, nn.Module) or not backbone.startswith(_TIMM):
         return ExpectedInput()
     config = _timm().get_pretrained_cfg(backbone.removeprefix(_TIMM))
@@ -164,6 +170,8 @@ def preparation_for(
 
 
 def _named(backbone: str) -> nn.Module:
+    if backbone in EFFICIENTNETS:
+        return EfficientNetLite0()
     return resnet(backbone) if backbone in RESNETS else wide_resnet_named(backbone)
 
 

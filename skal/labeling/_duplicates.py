@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from skal._files._atomic import write_atomically
-from skal.classifiers import CosineKNNClassifier
+from skal.pool import Pool
 
 __all__ = ["Neighborhood", "kept_neighborhood"]
 
@@ -46,13 +46,14 @@ class Neighborhood:
 
     @classmethod
     def of(cls, X: npt.NDArray[Any]) -> Neighborhood:
-        """Find the neighbours of each row of X: n² · d operations, and two copies of X."""
+        """Find the neighbours of each row of X as `skal.Pool.neighbors` does: all up to 65,536 rows, most beyond."""
         n_rows = len(X)
         k = min(N_NEIGHBORS, n_rows - 1)
         if k < 1:
             return cls(np.empty((n_rows, 0)), np.empty((n_rows, 0), dtype=np.int64))
-        nearest = CosineKNNClassifier().fit(X, np.zeros(n_rows, dtype=np.int64))
-        return cls(*nearest.kneighbors(n_neighbors=k))
+        found = Pool(X).neighbors(k)
+        # Of rows of length one, a squared distance is twice the cosine distance.
+        return cls(found.sq_dist.astype(np.float64) / 2, found.indices.astype(np.int64))
 
     @property
     def threshold(self) -> float:

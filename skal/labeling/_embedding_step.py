@@ -17,9 +17,9 @@ from skal.labeling._manifest import Embedding
 from skal.labeling._model import TrainedModel
 from skal.labeling._pool import ProjectPool
 
-__all__ = ["MODEL", "EmbeddingStep"]
+__all__ = ["EMBEDDINGS", "MODEL", "EmbeddingStep"]
 
-_EMBEDDINGS, _NEIGHBORS, MODEL = "embeddings.npy", "neighbors.npz", "model.npz"
+EMBEDDINGS, _NEIGHBORS, MODEL = "embeddings.npy", "neighbors.npz", "model.npz"
 # The file of embeddings compares the weights themselves, wherever they lie.
 _NOT_DECISIVE = ("device", "num_workers", "verbose", "on_error", "weights")
 
@@ -76,7 +76,7 @@ class EmbeddingStep(Labels):
         extractor.set_params(on_error="skip", verbose=verbose)
         names = {str(row): self.path_of(row) for row in rows}
         contents = {str(row): self.images[row].sha256 for row in rows}
-        output = self.folder / _EMBEDDINGS
+        output = self.folder / EMBEDDINGS
         embedded = extractor.embed(NamedImages(names, contents), output)
         embedded_rows = [int(name) for name in embedded.paths or ()]
         # A file that was replaced while it was read: its embedding may be of what it holds now.
@@ -92,7 +92,7 @@ class EmbeddingStep(Labels):
     @property
     def pool(self) -> ProjectPool:
         """The embeddings, `X`, and which image each is of, `rows`."""
-        return ProjectPool.open(self.folder / _EMBEDDINGS, self._manifest)
+        return ProjectPool.open(self.folder / EMBEDDINGS, self._manifest)
 
     def _load_model(self) -> TrainedModel:
         if not (self.folder / MODEL).exists():
@@ -150,7 +150,7 @@ class EmbeddingStep(Labels):
 
     def _forget_embeddings(self) -> None:
         self._replace_manifest(replace(self._manifest, embedding=None))
-        for path in self.folder.glob(f"{_EMBEDDINGS}*"):
+        for path in self.folder.glob(f"{EMBEDDINGS}*"):
             path.unlink()
         for name in (_NEIGHBORS, MODEL):
             (self.folder / name).unlink(missing_ok=True)

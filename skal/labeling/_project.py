@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +13,19 @@ import numpy as np
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
-from skal.labeling._errors import NothingToDoError
-from skal.labeling._exchange_step import ExchangeStep
+from skal.labeling._evaluation_step import EvaluationStep
 from skal.labeling._images import scan
 from skal.labeling._model import TrainedModel
 from skal.labeling._predictions import Predictions
 from skal.labeling._reading import why_unreadable
-from skal.labeling._scores import Evaluation
 from skal.labeling._status import ProjectStatus, next_command
 
 __all__ = ["LabelingProject"]
 
+_REPORT = "report.html"
 
-class LabelingProject(ExchangeStep):
+
+class LabelingProject(EvaluationStep):
     """A folder that holds all that is done with some images: embed, select, label, train, predict.
 
     Make one with `create`, come back to it with `open`. The images stay as they are. Whatever a method was given is on
@@ -51,7 +52,8 @@ class LabelingProject(ExchangeStep):
     says how good the model is on the pool. Near duplicates never lie on both sides, and one label is spent on a group
     of them: the rule is cleanlab's, a cosine distance below 0.13 times the median distance to the nearest neighbour.
 
-    Finding them takes n² · d operations and two copies of the embeddings, once for each state of the pool.
+    Finding them takes what `skal.Pool.neighbors` takes, once for each state of the pool: n² · d operations up to 65,536
+    images. Of more images a neighbour in twenty may be missed, and with it a near duplicate.
 
     Examples
     --------
@@ -140,37 +142,7 @@ class LabelingProject(ExchangeStep):
         )
         return Predictions.of(model, pool.part(positions), places, paths, problem_of, abstain_below)
 
-    def evaluate(self) -> Evaluation:
-        """Compare the model with the held-out labels.
-
-        Returns
-        -------
-        Evaluation
-            Accuracy with Wilson's interval, confusion, mistakes.
-
-        Raises
-        ------
-        NothingToDoError
-            If no held-out image is labelled.
-        ValueError
-            If the model knows one of them, or a near duplicate.
-        """
-        model, pool, labels = self.model, self.pool, self.labels
-        held_out = [row for row in self.held_out if row in labels and row in pool.position_of]
-        if not held_out:
-            raise NothingToDoError(
-                "No held-out image is labelled yet: select(n, holdout=40) draws some (skal select -n 0 --holdout 40)."
-            )
-        if self._near(set(held_out)) & set(model.trained_on.tolist()):
-            raise ValueError("The model was trained on held-out images or near duplicates of them; train() again.")
-        embedding = self._manifest.embedding
-        refuse_another(model.identity, {} if embedding is None else embedding.identity)
-        rows, y = np.array(held_out), np.array([labels[row] for row in held_out])
-        probabilities = model.probabilities(np.asarray(pool.X[pool.positions(held_out)]))
-        paths = [self.images[row].path for row in held_out]
-        return Evaluation.of(rows, paths, y, model.classes, probabilities)
-
-    # ------------------------------------------------------------------ status
+    # ------------------------------------------------------------------ status and report
 
     def status(self, *, compare_images: bool = True) -> ProjectStatus:
         """Say what is there and what to do next.
@@ -212,6 +184,50 @@ class LabelingProject(ExchangeStep):
             n_labels_of_model=TrainedModel.n_labels_in(self.folder / MODEL),
         )
         return replace(status, next_command=next_command(status))
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        price: float | None = None,
+        on_image: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Write all that is known as one HTML file that needs nothing else; the same project gives the same bytes.
+
+        The pool, the picks, labels, time and money, accuracy on the held-out labels, mistakes, suspect labels, what the
+        rounds bought, and what it takes to do it again. Where something is missing, the page says so.
+
+        Parameters
+        ----------
+        path : path, default=None
+            None means ``report.html`` in the folder of the project.
+        price : float, default=None
+            Of one answer, in any currency.
+        on_image : callable, default=None
+            Told how many images are decoded, and of how many, after each; what was decoded before is remembered.
+
+        Returns
+        -------
+        Path
+            What was written.
+
+        Raises
+        ------
+        ImportError
+            If Jinja2 is not installed.
+        ValueError
+            If `price` is negative, or no number.
+
+        Notes
+        -----
+        Time: the model's classifier is trained once a round and ten times on parts of the labels, the pool is divided
+        by K-means, and images that were not decoded before are decoded.
+        """
+        if price is not None and not 0 <= price < float("inf"):
+            raise ValueError(f"price={price!r} must be a number of at least 0.")
+        from skal.labeling.report import write
+
+        return write(self, self.folder / _REPORT if path is None else Path(path), price=price, on_image=on_image)
 
     def __repr__(self) -> str:
         n_labels = len(self.labels)

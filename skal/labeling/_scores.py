@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
+
+from skal.evaluation import HoldoutEstimate
 
 __all__ = ["Evaluation", "Mistake"]
 
@@ -39,11 +40,8 @@ class Evaluation:
 
     Parameters
     ----------
-    n : int
-        Held-out labels.
-    n_correct : int
-    low, high : float
-        Wilson's interval of the accuracy, at 95 %.
+    estimate : HoldoutEstimate
+        Of the accuracy, with Wilson's interval at 95 %; near duplicates count as one.
     classes : tuple of str
         Of the labels and the model, sorted.
     confusion : ndarray of shape (n_classes, n_classes), int64
@@ -52,38 +50,52 @@ class Evaluation:
         The most confident first.
     """
 
-    n: int
-    n_correct: int
-    low: float
-    high: float
+    estimate: HoldoutEstimate
     classes: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
     mistakes: tuple[Mistake, ...]
 
     @property
+    def n(self) -> int:
+        """Held-out labels."""
+        return self.estimate.n_labels
+
+    @property
+    def n_correct(self) -> int:
+        return int(np.trace(self.confusion))
+
+    @property
     def accuracy(self) -> float:
-        return self.n_correct / self.n
+        return self.estimate.accuracy
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval."""
+        return self.estimate.low
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        return self.estimate.high
 
     @classmethod
     def of(
         cls,
+        estimate: HoldoutEstimate,
         rows: npt.NDArray[np.int64],
         paths: list[str],
         labels: npt.NDArray[Any],
         classes: tuple[str, ...],
         probabilities: npt.NDArray[np.float64],
     ) -> Evaluation:
-        """Compare labels with the most probable classes."""
+        """Say where labels and the most probable classes differ."""
         predicted = np.array(classes)[probabilities.argmax(axis=1)]
         confidence = probabilities.max(axis=1)
-        n_correct = int((predicted == labels).sum())
-        interval = binomtest(n_correct, len(labels)).proportion_ci(method="wilson")
         all_classes = tuple(sorted({*classes, *map(str, labels)}))
         facts = zip(rows.tolist(), paths, labels.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
         mistakes = sorted((Mistake(*fact) for fact in facts if fact[2] != fact[3]), key=lambda each: -each.confidence)
         confusion = confusion_matrix(labels, predicted, labels=list(all_classes)).astype(np.int64)
-        low, high = float(interval.low), float(interval.high)
-        return cls(len(labels), n_correct, low, high, all_classes, confusion, tuple(mistakes))
+        return cls(estimate, all_classes, confusion, tuple(mistakes))
 
     def __str__(self) -> str:
         return (

@@ -87,5 +87,5 @@ def next_command(status: ProjectStatus) -> str:
     if status.n_labeled > status.n_labels_of_model:
         return "skal train"
     if status.n_held_out_labeled:
-        return "skal evaluate, or skal predict -o predictions.csv"
+        return "skal report, or skal predict -o predictions.csv"
     return "skal predict -o predictions.csv, or skal select -n 50 for another round"

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
 from skal._core.graph import Neighbors
+from skal._core.workers import on_workers
 from skal._files._fingerprint import fingerprint
 from skal._validation import OpenedRows, check_pool, rows_of
 from skal.pool._frame import Frame, find_cone, find_frame
@@ -161,6 +162,7 @@ class Pool(OpenedRows):
             self._views[key] = self._make_view(metric, where, for_distances)
         return self._views[key]
 
+    @on_workers()
     def _make_view(self, metric: str, device: torch.device, for_distances: bool) -> PoolView:
         cone = find_cone(self.rows, device) if for_distances and metric == "cosine" else None
         if cone is None and for_distances:

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from skal._core.device import resident_bytes
-from skal._core.graph import Neighbors, exact_neighbors, neighbors_by_cells
+from skal._core.graph import Neighbors, exact_neighbors
 from skal._core.moments import pool_moments
 from skal._core.restricted import Sketch, sketch_pool, tile_rows_of
+from skal._core.workers import on_workers
 from skal._files._fingerprint import fingerprint
 from skal._validation import working_memory_bytes
 from skal.pool._cache import sketches
 from skal.pool._frame import Frame
+from skal.pool._search import PoolSearch
 
 __all__ = ["PoolView"]
 
 _EXACT_UP_TO_ROWS = 65_536
-_MIN_RECALL = 0.97  # on the rows that choose the effort, so that others are above 0.95
 
 
 class PoolView:
@@ -37,6 +38,8 @@ class PoolView:
     device : torch.device
     blocks : Blocks of shape (n, d), float32
         The prepared rows and the passes over them.
+    search : PoolSearch
+        Finds the rows nearest to rows from elsewhere.
     """
 
     def __init__(self, X: Any, frame: Frame, device: torch.device) -> None:
@@ -47,6 +50,7 @@ class PoolView:
         self._moments: tuple[Tensor, Tensor] | None = None
         self._sketch: Sketch | None = None
         self._neighbors: dict[str, Neighbors] = {}
+        self.search = PoolSearch(frame, self.blocks, is_by_cells=self.n_rows > _EXACT_UP_TO_ROWS)
 
     @property
     def n_rows(self) -> int:
@@ -108,8 +112,9 @@ class PoolView:
             return Neighbors(np.empty((self.n_rows, 0), np.int32), np.empty((self.n_rows, 0), np.float32))
         if algorithm == "exact":
             return exact_neighbors(self.blocks, k)
-        return neighbors_by_cells(self.blocks, k, np.random.default_rng(0), min_recall=_MIN_RECALL)
+        return self.search.cells(k).neighbors()
 
+    @on_workers()
     def _find_sketch(self) -> Sketch:
         def make() -> Sketch:
             return sketch_pool(self.wide_blocks)
@@ -117,5 +122,6 @@ class PoolView:
         n_bytes_hashed = self._X.nbytes if isinstance(self._X, np.ndarray) else math.inf
         if n_bytes_hashed > working_memory_bytes():
             return make()
-        key = fingerprint(self._X), self.frame.metric, bool(self.frame.origin.any()), str(self.device)
+        content = self.blocks.keep_beside(lambda: fingerprint(self._X))
+        key = content, self.frame.metric, bool(self.frame.origin.any()), str(self.device)
         return sketches.get(key, make)

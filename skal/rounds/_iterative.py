@@ -156,7 +156,8 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
             Their labels, in the same order, where y is a callable.
         ledger : Ledger or path, default=None
             Where rounds and labels are recorded, and what earlier runs recorded there: a file, made where there is
-            none, or a ledger that is open. None begins a new one in memory.
+            none, or a ledger that is open. None begins a new one in memory. Of a ledger on file, rows may have been
+            added to the pool behind those that were there.
 
         Returns
         -------
@@ -270,12 +271,24 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
 
 
 def _bind(ledger, pool):
-    """Refuse a ledger of another pool; on file, one of other rows too, unless its owner tells pools apart."""
+    """Refuse a ledger of another pool; on file, one of other rows too, unless its owner tells pools apart.
+
+    One that knows the first rows takes those that were added.
+    """
     is_on_file = ledger.path is not None
     is_ours = ledger.fingerprint is None or ledger.fingerprint.startswith(_OF_ROWS)
+    n_known = ledger.n_samples or 0
+    if is_on_file and is_ours and 0 < n_known < pool.n_rows and _print_of(pool, n_known) == ledger.fingerprint:
+        ledger.grow(pool.n_rows, _print_of(pool))
+        return
     ledger.bind(pool.n_rows)
     if is_on_file and is_ours:
-        ledger.bind(pool.n_rows, _OF_ROWS + fingerprint(pool.rows))
+        ledger.bind(pool.n_rows, _print_of(pool))
+
+
+def _print_of(pool, n_rows=None):
+    """What tells the first rows of a pool from others; None means all of them."""
+    return _OF_ROWS + fingerprint(pool.rows[:n_rows])
 
 
 def _labels_at(ledger, rows):

@@ -158,13 +158,15 @@ class Ledger(LedgerViews):
             pool = {"kind": "pool", "n_samples": int(n_samples)}
             self._add([pool if fingerprint is None else {**pool, "fingerprint": fingerprint}])
 
-    def grow(self, n_samples: int) -> None:
+    def grow(self, n_samples: int, fingerprint: str | None = None) -> None:
         """Say that rows were added to the pool behind those that were there.
 
         Parameters
         ----------
         n_samples : int
             Rows of the pool now; as many as before changes nothing.
+        fingerprint : str, default=None
+            Of the pool as it is now. None keeps the one there is.
 
         Raises
         ------
@@ -179,7 +181,7 @@ class Ledger(LedgerViews):
                     "their numbers."
                 )
             if n_samples > before:
-                pool = {"kind": "pool", "n_samples": int(n_samples), "fingerprint": self.fingerprint}
+                pool = {"kind": "pool", "n_samples": int(n_samples), "fingerprint": fingerprint or self.fingerprint}
                 self._add([{name: value for name, value in pool.items() if value is not None}])
 
     def ask(

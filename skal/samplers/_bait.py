@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from skal._core.fisher import least_trace
-from skal._validation import DEVICE, Interval, Real, StrOptions
+from skal._validation import DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
+from skal.samplers._candidates import sampled_candidates
 from skal.samplers._kmeans import KMeansSampler
 from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile
 
@@ -37,10 +38,13 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
         Picks while fewer than two classes are labelled. None means ``KMeansSampler()``.
     metric : {"cosine", "euclidean"}, default="cosine"
         h is the L2-normalised row under "cosine", the row less the mean of the pool under "euclidean".
+    max_candidates : int, default=65536
+        Rows that may be picked: all where there are no more, else a random sample of as many, of eight times the
+        budget where that is more. None means all. The information that is wanted is that of the whole pool.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
-        Seeds the classifier and the initial sampler; nothing else is random.
+        Seeds the classifier, the initial sampler and the sample of a large pool; nothing else is random.
     verbose : int, default=0
         1 prints what each pick gains.
 
@@ -70,10 +74,10 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
     take all picks. So rows are of unit length, λ follows their scale, and a row that the classifier is sure of keeps a
     twentieth of the largest weight p(1 − p) can have.
 
-    Time: ``4·n·d²`` operations at first, then ``4·n·d`` for each of 2·budget picks, in float64, and predictions of the
-    pool. Each pick is a pass over the pool, which makes large budgets on pools of millions slow. Peak memory
-    beside X: some squares of d, 2·budget rows, a few vectors of length n, and a float32 copy of as much of the pool as
-    fits scikit-learn's ``working_memory``.
+    Time: ``4·n·d²`` operations at first, then ``4·c·d`` for each of 2·budget picks, in float64, c = min(n,
+    `max_candidates`), and predictions of the pool. Each pick is a pass over the candidates. Peak memory beside X: some
+    squares of d, 2·budget rows, a few vectors of length n, c rows where they are a sample, and a float32 copy of as
+    much of the pool as fits scikit-learn's ``working_memory``.
 
     References
     ----------
@@ -95,13 +99,14 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
         **LEARNS,
         "regularization": [Interval(Real, 0, None, closed="neither")],
         "metric": [StrOptions({"cosine", "euclidean"})],
+        "max_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "device": DEVICE,
         "verbose": ["verbose"],
     }
 
     _title = "BAIT"
     _order = "as added"
-    _takes = "a training, predictions of the pool, and n·d·(d + 2·budget)"
+    _takes = "a training, predictions of the pool, n·d², and c·d·2·budget, at most c = 65,536 candidates"
     _needs = "labels"
 
     def __init__(
@@ -112,6 +117,7 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
         classifier=None,
         initial=None,
         metric="cosine",
+        max_candidates=65536,
         device="auto",
         random_state=None,
         verbose=0,
@@ -121,6 +127,7 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
         self.classifier = classifier
         self.initial = initial
         self.metric = metric
+        self.max_candidates = max_candidates
         self.device = device
         self.verbose = verbose
 
@@ -138,6 +145,7 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
             request.budget,
             self.regularization,
             on_pick=lambda n_picks, gain: request.progress.advance(n_picks, gain, "gain"),
+            candidate_idx=sampled_candidates(request, self.max_candidates),
         )
 
     def _default_initial(self):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from skal._core.greedy import ExactRows, KCenter, LazyGreedy, row_nearest_mean
+from skal._core.workers import on_workers
 from skal._validation import DEVICE, StrOptions
 from skal.base import BaseSampler
 
@@ -112,6 +113,7 @@ class CoreSetSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
+    @on_workers()
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device)
         self.device_ = view.device

@@ -9,6 +9,7 @@ from skal._core.blocks import Blocks
 from skal._core.greedy import RBF, FacilityLocation, LazyGreedy, Linear, RowSimilarity, TopHat
 from skal._core.kmeans import partition
 from skal._core.purity import distance_to_other_clusters
+from skal.samplers._candidates import sampled_candidates
 from skal.samplers._kmeans import KMeansSampler
 
 __all__ = ["Herd", "bandwidth", "clusters_of", "pure_radius"]
@@ -30,16 +31,26 @@ class Herd:
     kernel : {"rbf", "linear", "tophat"}
     max_references : int or None
         Rows to be covered: all, or a random sample of as many.
+    max_candidates : int or None
+        Rows that may be picked: all, or the sample that `sampled_candidates` draws.
     """
 
-    def __init__(self, request, view, kernel, max_references):
-        self._request, self._blocks, self._kernel = request, view.blocks, kernel
+    def __init__(self, request, view, kernel, max_references, max_candidates):
+        self._request, self._kernel = request, kernel
         self._factor = view.frame.factor
         self._references = None
         self.reference_idx = np.arange(view.n_rows)
         if max_references is not None and view.n_rows > max_references:
             self.reference_idx = np.sort(request.rng.choice(view.n_rows, size=max_references, replace=False))
             self._references = Blocks(view.blocks.take(self.reference_idx), view.device)
+        self._pool_idx, self._labeled_idx, self._blocks = np.arange(view.n_rows), request.labeled_idx, view.blocks
+        sampled_idx = sampled_candidates(request, max_candidates)
+        if sampled_idx is not None:
+            self._pool_idx = np.union1d(sampled_idx, request.labeled_idx)
+            self._labeled_idx = np.searchsorted(self._pool_idx, request.labeled_idx)
+            self._blocks = Blocks(view.blocks.take(self._pool_idx), view.device)
+            if self._references is None:
+                self._references = view.blocks
 
     def pick(self, sigma, weights=None):
         """Pick the budget.
@@ -63,17 +74,21 @@ class Herd:
         if self._kernel == "tophat":
             picks = self._more(objective, picks, goes_on_at_zero=False)
             radius = sigma
-            while len(picks) < self._request.budget and (farthest := self._covering_radius(picks)) > _NO_RADIUS * sigma:
+            smallest = _NO_RADIUS * sigma
+            while len(picks) < self._request.budget and radius > smallest:
+                farthest = self._covering_radius(picks)
+                if farthest <= smallest:
+                    break
                 radius = min(radius, farthest) / 2
                 objective = self._objective(radius, weights, picks)
                 picks = np.concatenate([picks, self._more(objective, picks, goes_on_at_zero=False)])
         if len(picks) < self._request.budget:
             picks = np.concatenate([picks, self._more(objective, picks, goes_on_at_zero=True)])
-        return picks, self._share_covered(first, weights)
+        return self._pool_idx[picks], self._share_covered(first, weights)
 
     def _more(self, objective, picks, *, goes_on_at_zero):
         """Pick what is missing, or, unless told to go on, as long as something is gained."""
-        excluded = np.concatenate([self._request.labeled_idx, picks])
+        excluded = np.concatenate([self._labeled_idx, picks])
         greedy = LazyGreedy(objective, excluded=excluded)
         n_missing = self._request.budget - len(picks)
         progress = self._request.progress
@@ -92,12 +107,12 @@ class Herd:
         return FacilityLocation(
             similarity,
             weights=None if weights is None else torch.from_numpy(weights),
-            covered_by=np.concatenate([self._request.labeled_idx, picks]),
+            covered_by=np.concatenate([self._labeled_idx, picks]),
         )
 
     def _covering_radius(self, picks):
         """Largest distance of a row that is to be covered to the nearest row that is labelled or picked."""
-        centers = self._blocks.take(np.concatenate([self._request.labeled_idx, picks]))
+        centers = self._blocks.take(np.concatenate([self._labeled_idx, picks]))
         references = self._blocks if self._references is None else self._references
         sq_dist = partition(references, centers).sq_dist
         return float(sq_dist.max()) ** 0.5 / self._factor

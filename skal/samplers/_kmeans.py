@@ -12,6 +12,7 @@ from skal._core.kmeans import lloyd, partition
 from skal._core.restricted import enough_passes, restricted_kmeans
 from skal._core.seeding import greedy_kmeans_plus_plus, kmeans_plus_plus
 from skal._core.shares import uncovered_members
+from skal._core.workers import on_workers
 from skal._validation import BUDGET, DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
 from skal.pool import open_pool
@@ -201,6 +202,7 @@ class KMeansSampler(BaseSampler):
             labels, sq_dist = self._assign(open_pool(self, X, reset=False))
         return labels, np.sqrt(sq_dist) / self._frame.factor
 
+    @on_workers()
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_, self._frame = view.device, view.frame

@@ -37,6 +37,9 @@ class MaxHerdingSampler(BaseSampler):
     max_references : int, default=20000
         Rows that are to be covered: all where there are no more, else a random sample of as many. None means all,
         which takes n² similarities.
+    max_candidates : int, default=65536
+        Rows that may be picked: all where there are no more, else a random sample of as many, of eight times the
+        budget where that is more. None means all.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -47,7 +50,8 @@ class MaxHerdingSampler(BaseSampler):
     Attributes
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
-        Distinct rows of the pool, in the order of the greedy. With one sigma and seed, a smaller budget picks a prefix.
+        Distinct rows of the pool, in the order of the greedy. With one sigma and seed, a smaller budget picks a prefix,
+        as long as `max_candidates` are eight times the larger one or more than the pool.
     sigma_ : float
         The bandwidth that was used.
     coverage_ : float
@@ -70,11 +74,11 @@ class MaxHerdingSampler(BaseSampler):
     covered. Here every row covers itself, and once all is covered the radius becomes half the distance of the row
     farthest from what is labelled or picked, and so on, until only copies are left; these follow by row number.
 
-    Time, with r = min(n, `max_references`) rows to be covered: ``2·n·r·d`` operations in float32 for the first bounds,
-    and again for the bounds that every pick lowers; on real embeddings some five to ten times in all. Peak memory
-    beside X: a few vectors of length n, r × d where the rows are sampled, 128 MiB of columns, and a float32 copy of as
-    much of the pool as fits scikit-learn's ``working_memory``. "auto" adds a run of `KMeansSampler`, and for "tophat"
-    ``2·4096·n·d`` operations.
+    Time, with r = min(n, `max_references`) rows to be covered and c = min(n, `max_candidates`) that may be picked:
+    ``2·c·r·d`` operations in float32 for the first bounds, and again for the bounds that every pick lowers; on real
+    embeddings some five to ten times in all. Peak memory beside X: a few vectors of length n, float32 r × d and c × d
+    where the rows are sampled, 128 MiB of columns, and a float32 copy of as much of the pool as fits scikit-learn's
+    ``working_memory``. "auto" adds a run of `KMeansSampler`, and for "tophat" ``2·4096·n·d`` operations.
 
     References
     ----------
@@ -101,13 +105,14 @@ class MaxHerdingSampler(BaseSampler):
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
         "metric": [StrOptions({"cosine", "euclidean"})],
         "max_references": [Interval(Integral, 1, None, closed="left"), None],
+        "max_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "device": DEVICE,
         "verbose": ["verbose"],
     }
 
     _title = "MaxHerding"
     _order = "order of the greedy: with one sigma, smaller budgets are prefixes"
-    _takes = "5 to 10 times n·r·d, r the rows to be covered, 20,000 at the most"
+    _takes = "5 to 10 times c·r·d, at most r = 20,000 rows to be covered by c = 65,536"
 
     def __init__(
         self,
@@ -118,6 +123,7 @@ class MaxHerdingSampler(BaseSampler):
         n_clusters=None,
         metric="cosine",
         max_references=20000,
+        max_candidates=65536,
         device="auto",
         random_state=None,
         verbose=0,
@@ -128,13 +134,14 @@ class MaxHerdingSampler(BaseSampler):
         self.n_clusters = n_clusters
         self.metric = metric
         self.max_references = max_references
+        self.max_candidates = max_candidates
         self.device = device
         self.verbose = verbose
 
     def _select_rows(self, request):
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
-        herd = Herd(request, view, self.kernel, self.max_references)
+        herd = Herd(request, view, self.kernel, self.max_references, self.max_candidates)
         self.sigma_ = self._resolve_sigma(request, view)
         picks, self.coverage_ = herd.pick(self.sigma_)
         return picks
@@ -142,6 +149,8 @@ class MaxHerdingSampler(BaseSampler):
     def _resolve_sigma(self, request, view):
         if self.sigma != "auto":
             return float(self.sigma)
+        if self.kernel == "linear" and self.metric == "cosine":
+            return 1.0
         if self.kernel == "linear":
             longest = math.sqrt(2.0 * float(view.blocks.half_sq_norms().max()))
             return longest / view.frame.factor if longest > 0 else 1.0

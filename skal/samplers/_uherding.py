@@ -42,6 +42,9 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
         "cosine" L2-normalises each row first; a zero row stays zero. The distance is Euclidean in both cases.
     max_references : int, default=20000
         Rows that are to be covered: all where there are no more, else a random sample of as many. None means all.
+    max_candidates : int, default=65536
+        Rows that may be picked: all where there are no more, else a random sample of as many, of eight times the
+        budget where that is more. None means all.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -96,6 +99,7 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
         "sigma": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "metric": [StrOptions({"cosine", "euclidean"})],
         "max_references": [Interval(Integral, 1, None, closed="left"), None],
+        "max_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "device": DEVICE,
         "verbose": ["verbose"],
     }
@@ -114,6 +118,7 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
         initial=None,
         metric="cosine",
         max_references=20000,
+        max_candidates=65536,
         device="auto",
         random_state=None,
         verbose=0,
@@ -124,23 +129,29 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
         self.initial = initial
         self.metric = metric
         self.max_references = max_references
+        self.max_candidates = max_candidates
         self.device = device
         self.verbose = verbose
 
     def _select_rows(self, request):
         self._forget("sigma_")
-        view = request.pool.view(self.metric, self.device)
+        view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
         if not self._learn(request):
             return self._select_cold(request)
         doubt = for_each_tile(request.pool, lambda rows: 1.0 + lack_of_margin(self._probabilities(rows)))
-        herd = Herd(request, view, "rbf", self.max_references)
+        herd = Herd(request, view, "rbf", self.max_references, self.max_candidates)
         self.sigma_ = self._resolve_sigma(request, view)
         picks, _ = herd.pick(self.sigma_, np.maximum(doubt[herd.reference_idx], _LEAST_WEIGHT))
         return picks
 
     def _default_initial(self):
-        return MaxHerdingSampler(metric=self.metric, max_references=self.max_references, device=self.device)
+        return MaxHerdingSampler(
+            metric=self.metric,
+            max_references=self.max_references,
+            max_candidates=self.max_candidates,
+            device=self.device,
+        )
 
     def _resolve_sigma(self, request, view):
         if self.sigma != "auto":

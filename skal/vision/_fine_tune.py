@@ -39,6 +39,10 @@ class FineTuneClassifier(ImageClassifier):
     freeze_backbone : bool, default=False
         Train the layer alone, on the backbone's features of crops and mirrored images: the linear probe with
         augmentation, as in the authors' scripts. The recipe is the pre-trained one.
+    freeze_batch_norm : bool, default=None
+        Keep the running statistics of the backbone's batch norm and train with them; its weights are trained all the
+        same. None means True from a pre-trained start, False from a random one. False trains with the statistics of
+        each batch, as the paper's runs over thousands of labels do.
     n_epochs : int, default=100
         Passes over the labelled images.
     batch_size : int, default=128
@@ -102,9 +106,11 @@ class FineTuneClassifier(ImageClassifier):
     error once the training has begun. With one class there is nothing to train.
 
     Features are standardised by the labelled images' mean and deviation under the backbone as it was at the start. The
-    paper does not say its momentum and weight decay; 0.9 and 1e-4 are what ImageNet is trained with. A batch of one
-    image has no statistics for batch norm where the features are one pixel high and wide; a step has one only if
-    there is one image, or `batch_size` is 1.
+    statistics of a few dozen images are others than those it learned with, and its running ones do not catch up with
+    them in a few dozen steps: with 40 labels of Fashion-MNIST the network so trained predicted far worse than one
+    that was not trained at all, hence `freeze_batch_norm`. The paper does not say its momentum and weight decay; 0.9
+    and 1e-4 are what ImageNet is trained with. Without `freeze_batch_norm`, a batch of one image has no statistics
+    where the features are one pixel high and wide; a step has one only if there is one image, or `batch_size` is 1.
 
     Time: `n_epochs` passes of the images through the network, and back. Memory: four networks at the most, the
     activations of a batch and a few batches of pixels for each worker.
@@ -133,6 +139,7 @@ class FineTuneClassifier(ImageClassifier):
         **ImageClassifier._parameter_constraints,
         "start": [StrOptions({"auto", "pretrained", "random"})],
         "freeze_backbone": ["boolean"],
+        "freeze_batch_norm": ["boolean", None],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
         "backbone_lr": [Interval(Real, 0, None, closed="neither")],
@@ -151,6 +158,7 @@ class FineTuneClassifier(ImageClassifier):
         *,
         start="auto",
         freeze_backbone=False,
+        freeze_batch_norm=None,
         n_epochs=100,
         batch_size=128,
         lr=None,
@@ -173,6 +181,7 @@ class FineTuneClassifier(ImageClassifier):
         self.weights = weights
         self.start = start
         self.freeze_backbone = freeze_backbone
+        self.freeze_batch_norm = freeze_batch_norm
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -228,7 +237,14 @@ class FineTuneClassifier(ImageClassifier):
         scaling = None
         if self._is_pretrained:
             scaling = Standardization(torch.from_numpy(self._outputs(backbone, images, device)))
-        return ImageNetwork(backbone, head, scaling, is_backbone_frozen=self.freeze_backbone)
+        freeze_batch_norm = self._is_pretrained if self.freeze_batch_norm is None else self.freeze_batch_norm
+        return ImageNetwork(
+            backbone,
+            head,
+            scaling,
+            is_backbone_frozen=self.freeze_backbone,
+            is_batch_norm_frozen=freeze_batch_norm,
+        )
 
     def _make_training(self, network, images, targets, weights, pool):
         recipe = _PRETRAINED if self._is_pretrained else _RANDOM

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 __all__ = ["ImageNetwork", "Standardization"]
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 class Standardization(nn.Module):
     """Features to mean 0 and deviation 1, by statistics that are fixed before the training.
@@ -47,6 +49,8 @@ class ImageNetwork(nn.Module):
         What is between the two.
     is_backbone_frozen : bool
         Whether the backbone stays as it is, batch norm's statistics included.
+    is_batch_norm_frozen : bool
+        Whether batch norm keeps its running statistics and uses them in training too; its weights are trained.
     """
 
     def __init__(
@@ -56,11 +60,12 @@ class ImageNetwork(nn.Module):
         scaling: nn.Module | None = None,
         *,
         is_backbone_frozen: bool = False,
+        is_batch_norm_frozen: bool = False,
     ) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.scaling = nn.Identity() if scaling is None else scaling
-        self.is_backbone_frozen = is_backbone_frozen
+        self.is_backbone_frozen, self.is_batch_norm_frozen = is_backbone_frozen, is_batch_norm_frozen
         if is_backbone_frozen:
             backbone.requires_grad_(False)
 
@@ -78,4 +83,8 @@ class ImageNetwork(nn.Module):
         super().train(mode)
         if self.is_backbone_frozen:
             self.backbone.eval()
+        elif self.is_batch_norm_frozen:
+            for module in self.backbone.modules():
+                if isinstance(module, _BATCH_NORMS):
+                    module.eval()
         return self

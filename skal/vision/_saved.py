@@ -33,6 +33,7 @@ def save_classifier(classifier, path):
         "n_features": network.head.in_features,
         "is_standardized": isinstance(network.scaling, Standardization),
         "is_backbone_frozen": network.is_backbone_frozen,
+        "is_batch_norm_frozen": network.is_batch_norm_frozen,
         "n_steps": classifier.n_steps_,
         "loss_curve": classifier.loss_curve_,
         "seed": classifier.seed_,
@@ -66,7 +67,13 @@ def _network(classifier, facts, tensors):
     backbone = load(classifier.backbone, None, facts["seed"], classifier.image_size)
     scaling = Standardization(torch.zeros(1, n_features)) if facts["is_standardized"] else None
     head = nn.Linear(n_features, n_classes)
-    network = ImageNetwork(backbone, head, scaling, is_backbone_frozen=facts["is_backbone_frozen"])
+    network = ImageNetwork(
+        backbone,
+        head,
+        scaling,
+        is_backbone_frozen=facts["is_backbone_frozen"],
+        is_batch_norm_frozen=facts.get("is_batch_norm_frozen", False),
+    )
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

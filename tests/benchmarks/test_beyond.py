@@ -31,6 +31,8 @@ def test_nested_samplers_pick_once():
     assert beyond.is_nested("Graph coverage")
     assert beyond.is_nested("Core-set")
     assert not beyond.is_nested("K-means")
+    assert not beyond.is_nested("MaxHerding")  # its bandwidth follows the budget
+    assert not beyond.is_nested("UHerding")  # in rounds
 
 
 def test_every_head_of_the_tables_is_there_or_not_yet():
@@ -68,6 +70,10 @@ def test_wins_and_losses_are_counted_by_their_intervals(capsys):
     }  # fmt: skip
     beyond.print_wins(scores, ["K-means", "A"], ["NN"])
     assert "| A | 1 / 1 / 1 |" in capsys.readouterr().out
+    beyond.print_losses(scores, ["K-means", "A"], ["NN"])
+    printed = capsys.readouterr().out
+    assert "| A | p, NN: 2 (-4.0) |" in printed
+    assert "| K-means |" not in printed
 
 
 def test_pairs_are_compared_with_the_better_head_of_k_means(capsys):

@@ -45,8 +45,9 @@ def test_samplers_are_measured_in_processes_of_their_own(tmp_path, capsys):
     main(["--pool", str(tmp_path / "pool.npy"), *options, "--samplers", "Random", "K-means"])
     lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     assert [line[0].strip() for line in lines] == ["Random", "K-means"]
-    for _, seconds, beside, peak in lines:
+    for _, seconds, cpu_seconds, beside, peak in lines:
         assert float(seconds) >= 0
+        assert float(cpu_seconds) >= 0
         assert 0 <= float(beside) < float(peak)
 
 

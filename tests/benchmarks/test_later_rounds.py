@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks import later_rounds as bench
 from benchmarks.pools import LabeledPool
+from skal import registry
 from skal.rounds import IterativeSampler
 from skal.samplers import RandomSampler
 
@@ -34,3 +35,21 @@ def test_the_table_gives_mean_and_interval_of_paired_differences(blobs, monkeypa
     half = 4.302653 * np.std(gaps, axis=0, ddof=1) / 3**0.5  # Student's t, two degrees of freedom
     cells = " | ".join(f"{mean:+.1f} ± {width:.1f}" for mean, width in zip(np.mean(gaps, axis=0), half, strict=True))
     assert row == f"| Random | {cells} | {', '.join(f'{mean:.1f}' for mean in np.mean(alone, axis=0))} |"
+
+
+def test_every_sampler_has_rounds_but_those_that_are_a_yardstick_or_slow():
+    titles = {title.split(",")[0] for title in bench.ROUNDS}
+    known = {entry.title for entry in registry.samplers()} - {
+        "Iterative",
+        "Random",
+        "Uniform",
+        "Least confidence",
+        "VAAL",
+    }
+    assert titles == known
+
+
+def test_learning_rounds_begin_with_the_one_shot(blobs):
+    X, y = blobs
+    rounds, one_shot = bench.ROUNDS["Margin, against K-means"]
+    np.testing.assert_array_equal(rounds(X, y, 0)[0], one_shot(X, y, 0)[0])

@@ -102,6 +102,20 @@ def test_parts_that_no_label_reaches(method, rng):
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
 
 
+def test_only_what_the_labels_of_a_block_reach_is_solved(rng, monkeypatch):
+    part = np.repeat([0, 1, 2, 3], [20, 30, 40, 50])
+    X = np.eye(4)[part] + 0.01 * rng.normal(size=(140, 4))
+    picks = np.array([3, 25, 26, 60, 100, 101])
+    y = np.array([0, 1, 2, 3, 4, 5])
+    whole = GraphClassifier(n_neighbors=4).fit(X[picks], y, X_pool=X)
+    sizes, solve = [], _propagation.solve_on_graph
+    monkeypatch.setattr(_propagation, "solve_on_graph", lambda *a, **o: sizes.append(a[2].shape) or solve(*a, **o))
+    monkeypatch.setattr(_propagation, "_ELEMENTS_AT_ONCE", 140)  # one class at a time
+    blocks = GraphClassifier(n_neighbors=4).fit(X[picks], y, X_pool=X)
+    assert sizes == [(20, 1), (30, 1), (30, 1), (40, 1), (50, 1), (50, 1)]
+    np.testing.assert_allclose(blocks.predict_proba(X), whole.predict_proba(X), atol=1e-7)
+
+
 def test_votes_travel_along_the_pool(rng):
     """Two half circles, one label on each: the far ends are nearer to the other's label."""
     angle = rng.uniform(0, np.pi, size=800)

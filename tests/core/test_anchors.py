@@ -109,7 +109,9 @@ def test_a_move_gains_at_least_what_is_promised(hartigan, X, rng):
     descent = descent_of(X, labels)
     descent._sort_by_group()
     costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan)
-    found = descent.pool.map_gather(best_moves, costs, [descent.labels, descent.groups, descent.order])
+    found = descent.pool.map_gather(
+        best_moves, costs, [descent.labels, descent.groups, descent.order, descent.could_gain, descent.cost]
+    )
     target, gain = found[0].numpy(), found[1].numpy()
     before = cost_of(X, labels, X[:N_ANCHORS])
     into_anchored = target < N_ANCHORS

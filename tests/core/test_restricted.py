@@ -9,6 +9,7 @@ import torch
 from skal._core import restricted as core
 from skal._core.blocks import Blocks
 from skal._core.kmeans import lloyd
+from skal._core.restricted import _descent as descent_module
 from skal._core.restricted import _run as run
 from skal._core.restricted._descent import Descent, rank_within, touch_each_cluster_once
 from skal._core.restricted._moves import MoveCosts, best_moves
@@ -99,6 +100,42 @@ def descend(pool, labels, k=20):
     return Descent(pool, labels, k, Surroundings(means))
 
 
+def best_moves_of(descent, costs):
+    state = [descent.labels, descent.groups, descent.order, descent.could_gain, descent.cost]
+    return descent.pool.map_gather(best_moves, costs, state)
+
+
+def test_rows_that_could_not_gain_are_left_alone(rng):
+    labels = torch.from_numpy(rng.integers(20, size=400))
+    descent = descend(Blocks(groups(rng, n=400, d=12), CPU), labels)
+    descent._sort_by_group()
+    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
+    of_all = best_moves_of(descent, costs)
+    is_left = torch.from_numpy(rng.random(400) < 0.6)
+    descent.could_gain[is_left], descent.cost[is_left] = -3.0, 7.0
+    of_some = best_moves_of(descent, costs)
+    for all_rows, some_rows, left in zip(of_all, of_some, (labels[is_left], -3.0, False, 7.0), strict=True):
+        torch.testing.assert_close(some_rows[~is_left], all_rows[~is_left], rtol=1e-4, atol=1e-5)
+        assert (some_rows[is_left] == left).all()
+
+
+@pytest.mark.parametrize("k", [60, 200])
+def test_leaving_rows_alone_costs_next_to_nothing(k, rng, monkeypatch):
+    X = groups(rng, spread=3.0)
+    of_some, of_all = [], []
+    for inertias, share in ((of_some, descent_module._SHARE_OF_SHIFT), (of_all, 1e9)):
+        monkeypatch.setattr(descent_module, "_SHARE_OF_SHIFT", share)
+        monkeypatch.setattr(descent_module, "_SHARE_OF_COST", share)
+        for seed in range(3):
+            pool = Blocks(X, CPU, tile_rows=8192)
+            result = core.restricted_kmeans(
+                pool, core.sketch_pool(pool), k, np.random.default_rng(seed), max_iter=20, min_improvement=1e-4
+            )
+            inertias.append(result.partition.inertia)
+    assert np.mean(of_some) <= 1.001 * np.mean(of_all)
+    assert of_some != of_all  # or nothing was left alone
+
+
 def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     X = groups(rng, n=400, d=12)
     pool = Blocks(X, CPU)
@@ -106,7 +143,7 @@ def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     descent = descend(pool, labels)
     descent._sort_by_group()
     costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
-    target, gain, _, _ = pool.map_gather(best_moves, costs, [labels, descent.groups, descent.order])
+    target, gain, _, _ = best_moves_of(descent, costs)
 
     def inertia(labels):
         return sum(

@@ -31,6 +31,7 @@ def test_wilsons_interval(n_correct, confidence):
     assert found.accuracy == n_correct / 40
     np.testing.assert_allclose([found.low, found.high], expected, atol=1e-12)
     assert (found.n_labels, found.n_effective) == (40, 40.0)
+    assert estimate(is_correct, range(40), [50, 60], confidence=confidence, groups=np.arange(100)) == found
 
 
 def test_it_reads_as_a_sentence():

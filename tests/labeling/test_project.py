@@ -315,7 +315,7 @@ def test_status_says_what_to_do_next(photos, extractor, tmp_path, label_queue):
         assert project.status().next_command == "skal train"
         project.train()
         status = project.status()
-        assert status.next_command.startswith("skal evaluate")
+        assert status.next_command.startswith("skal report")
         assert (status.n_labeled, status.n_held_out_labeled, status.n_labels_of_model) == (6, 3, 6)
         Image.new("RGB", (8, 8)).save(photos / "new.png")
         assert project.status().next_command == "skal update"

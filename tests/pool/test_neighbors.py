@@ -7,7 +7,7 @@ from sklearn import config_context
 import skal
 from skal._core import graph
 from skal._core.graph import _cells
-from skal.pool import _view
+from skal.pool import _search, _view
 
 
 def brute_force(X, k, metric):
@@ -74,14 +74,14 @@ def test_the_same_for_any_memory(algorithm, rng):
 
 def test_the_recall_of_cells_is_what_a_full_comparison_finds(rng, monkeypatch):
     monkeypatch.setattr(_cells, "_ROWS_A_CELL", 40)
-    monkeypatch.setattr(_view, "_MIN_RECALL", 0.8)
+    monkeypatch.setattr(_search, "_MIN_RECALL", 0.8)
     X = rng.normal(size=(4000, 6)).astype(np.float32)
     pool = skal.Pool(X)
     found, exact = pool.neighbors(10, algorithm="cells"), pool.neighbors(10, algorithm="exact")
     true_recall = np.mean([np.isin(a, b).mean() for a, b in zip(found.indices, exact.indices, strict=True)])
     assert 0.7 < true_recall < 0.99
     assert abs(found.recall - true_recall) < 0.05
-    monkeypatch.setattr(_view, "_MIN_RECALL", 0.999)
+    monkeypatch.setattr(_search, "_MIN_RECALL", 0.999)
     assert skal.Pool(X).neighbors(10, algorithm="cells").recall > 0.99
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from skal.base import BaseSampler
 from skal.pool import Pool
@@ -392,3 +393,22 @@ def test_resampling_with_an_oracle(blobs):
     expected = make().fit(X, y)
     np.testing.assert_array_equal(X_picked, X[expected.selected_indices_])
     np.testing.assert_array_equal(y_picked, expected.selected_labels_)
+
+
+@pytest.mark.parametrize("as_pool", [lambda X: X, torch.as_tensor, pd.DataFrame], ids=["array", "tensor", "frame"])
+def test_rows_that_are_added_behind_the_others_are_taken_in(blobs, tmp_path, as_pool):
+    X, y = blobs
+    first, path = len(X) - 30, tmp_path / "labels.jsonl"
+    make(RandomSampler()).fit(as_pool(X[:first].copy()), Person(y), ledger=path)
+    person = Person(y)
+    grown = IterativeSampler(RandomSampler(), (*BUDGETS, 50), random_state=1).fit(as_pool(X), person, ledger=path)
+    assert len(person.answered) == 20
+    assert max(person.answered) >= first
+    with Ledger(path) as ledger:
+        assert (ledger.n_samples, len(ledger.labels)) == (len(X), 50)
+        assert set(ledger.labeled_indices) == set(grown.selected_indices_)
+    changed = np.vstack([X, X[:5]])
+    changed[3] += 1
+    for other in (changed, X[:first]):
+        with pytest.raises(ValueError, match=f"is of a pool of {len(X)} rows"):
+            make(RandomSampler()).fit(as_pool(other), Person(y), ledger=path)

@@ -14,7 +14,7 @@ from skal.samplers import BAITSampler, KMeansSampler
 CPU = torch.device("cpu")
 
 
-def plain(rows, weights, labeled, budget, regularization):
+def plain(rows, weights, labeled, budget, regularization, left_out=()):
     """Forward to twice the budget and back, each trace from its own inverse."""
     vectors = np.sqrt(weights)[:, None] * rows
     of_pool = vectors.T @ vectors / len(rows)
@@ -23,7 +23,7 @@ def plain(rows, weights, labeled, budget, regularization):
     def trace(selected):
         return np.trace(np.linalg.inv(ridge + vectors[selected].T @ vectors[selected]) @ of_pool)
 
-    picks, free = [], [row for row in range(len(rows)) if row not in labeled]
+    picks, free = [], [row for row in range(len(rows)) if row not in labeled and row not in left_out]
     while len(picks) < min(2 * budget, len(free)):
         left = [row for row in free if row not in picks]
         picks.append(min(left, key=lambda row: round(trace([*labeled, *picks, row]), 9)))
@@ -42,6 +42,28 @@ def test_exactly_the_rows_of_least_trace(regularization, labeled, budget, rng):
     blocks = Blocks(rows, CPU, tile_rows=16)
     picks = least_trace(blocks, torch.from_numpy(weights), np.array(labeled), budget, regularization)
     assert picks.tolist() == plain(rows.astype(float), weights, labeled, budget, regularization)
+
+
+def test_a_sample_may_be_picked_for_the_information_of_all(rng):
+    rows, weights = rng.normal(size=(80, 6)).astype(np.float32), rng.uniform(0.05, 0.25, size=80)
+    labeled, candidates = [0, 5, 33], np.arange(1, 80, 4)
+    blocks = Blocks(rows, CPU, tile_rows=16)
+    picks = least_trace(
+        blocks, torch.from_numpy(weights), np.array(labeled), 6, 3.0, candidate_idx=candidates[candidates != 5]
+    )
+    others = np.setdiff1d(np.arange(80), candidates).tolist()
+    assert picks.tolist() == plain(rows.astype(float), weights, labeled, 6, 3.0, left_out=others)
+
+
+def test_eight_times_the_budget_are_drawn_of_a_large_pool(digits):
+    X, _, y, _ = digits
+    labeled = np.arange(0, 60, 3)
+    few, many = (
+        BAITSampler(20, max_candidates=most, random_state=0).fit(X, y, labeled_indices=labeled) for most in (1, None)
+    )
+    assert len(np.setdiff1d(few.selected_indices_, many.selected_indices_)) > 5
+    again = BAITSampler(20, max_candidates=160, random_state=0).fit(X, y, labeled_indices=labeled)
+    np.testing.assert_array_equal(few.selected_indices_, again.selected_indices_)
 
 
 def test_the_information_is_that_of_the_highest_probability(digits):

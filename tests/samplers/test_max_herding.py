@@ -135,6 +135,18 @@ def test_the_automatic_radius_keeps_95_percent_of_the_balls_pure(digits, monkeyp
     assert pure_share(sampler.sigma_ * (1 + 1e-6)) < 0.95
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "tophat"])
+def test_rows_in_a_tight_cone_are_told_apart(kernel, rng):
+    X = np.ones(6) + 1e-6 * rng.normal(size=(300, 6))
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    sq_dist = np.square(unit[:, None] - unit).sum(axis=2)
+    sigma = float(np.sqrt(np.median(sq_dist)))
+    picks = MaxHerdingSampler(12, kernel=kernel, sigma=sigma).fit_select(X)
+    expected = greedy(KERNELS[kernel](sq_dist, sigma), [], 12, while_it_gains=True)
+    assert picks[: len(expected)].tolist() == expected
+    assert len(expected) > 3
+
+
 def test_a_sample_is_covered_in_place_of_a_large_pool(digits):
     X = digits[0]
     sampler = MaxHerdingSampler(15, sigma=0.5, max_references=100, random_state=0).fit(X)
@@ -144,6 +156,31 @@ def test_a_sample_is_covered_in_place_of_a_large_pool(digits):
     assert sampler.selected_indices_.tolist() == greedy(np.exp(-sq_dist / 0.25), [], 15)
     everything = MaxHerdingSampler(15, sigma=0.5, max_references=None).fit_select(X)
     np.testing.assert_array_equal(MaxHerdingSampler(15, sigma=0.5).fit_select(X), everything)
+
+
+@pytest.mark.parametrize("max_references", [100, None])
+def test_a_sample_may_be_picked_of_a_large_pool(max_references, digits):
+    X, labeled = digits[0], [3, 8]
+    options = {"sigma": 0.5, "max_references": max_references, "max_candidates": 130, "random_state": 0}
+    sampler = MaxHerdingSampler(15, **options).fit(X, labeled_indices=labeled)
+    rng = local_generator(0)
+    reference_idx = np.arange(len(X))
+    if max_references:
+        reference_idx = np.sort(rng.choice(len(X), size=max_references, replace=False))
+    candidate_idx = np.sort(rng.choice(np.setdiff1d(np.arange(len(X)), labeled), size=130, replace=False))
+    pickable = np.union1d(candidate_idx, labeled)
+    unit = normalize(X).astype(np.float64)
+    sq_dist = np.square(unit[reference_idx, None] - unit[pickable]).sum(axis=2)
+    expected = pickable[greedy(np.exp(-sq_dist / 0.25), np.searchsorted(pickable, labeled), 15)]
+    np.testing.assert_array_equal(sampler.selected_indices_, expected)
+    assert not np.isin(MaxHerdingSampler(40, **options).fit_select(X), pickable).all()  # 8 · 40 are drawn
+
+
+def test_balls_around_a_sample_that_never_cover_everything_end(rng):
+    X = rng.normal(size=(400, 3))
+    options = {"kernel": "tophat", "sigma": 0.3, "metric": "euclidean", "max_candidates": 1, "random_state": 0}
+    picks = MaxHerdingSampler(45, **options, max_references=20).fit_select(X)
+    assert len(set(picks.tolist())) == 45
 
 
 def test_one_cluster_or_no_spread_has_a_bandwidth_all_the_same():

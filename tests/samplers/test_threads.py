@@ -6,7 +6,15 @@ import torch
 
 from skal.classifiers import CosineKNNClassifier
 from skal.pool import clear_cache
-from skal.samplers import CoreSetSampler, KMeansSampler, MarginSampler, MaxEntropySampler, UniformKMeansSampler
+from skal.samplers import (
+    BADGESampler,
+    BAITSampler,
+    CoreSetSampler,
+    KMeansSampler,
+    MarginSampler,
+    MaxEntropySampler,
+    UniformKMeansSampler,
+)
 
 N_THREADS = (1, 2, 4)
 
@@ -35,6 +43,8 @@ SAMPLERS = [
     CoreSetSampler(60),
     MarginSampler(60, random_state=0),
     MaxEntropySampler(60, classifier=CosineKNNClassifier(3), random_state=0),
+    BADGESampler(60, random_state=0),
+    BAITSampler(20, random_state=0),
 ]
 
 

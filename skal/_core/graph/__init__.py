@@ -1,6 +1,6 @@
 """The graph of nearest neighbours of a pool, and what is computed on it."""
 
-from skal._core.graph._cells import neighbors_by_cells
+from skal._core.graph._cells import Cells, neighbors_by_cells
 from skal._core.graph._coverage import coverage_kernel, levels_of, pick_on_level
 from skal._core.graph._exact import exact_neighbors
 from skal._core.graph._neighbors import Neighbors
@@ -11,6 +11,7 @@ from skal._core.graph._solve import solve_on_graph
 from skal._core.graph._weights import affinity, edge_weights, normalized_affinity
 
 __all__ = [
+    "Cells",
     "ClassShares",
     "Neighbors",
     "affinity",

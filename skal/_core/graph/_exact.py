@@ -11,12 +11,14 @@ from torch import Tensor
 from skal._core.blocks import Blocks
 from skal._core.graph._neighbors import Neighbors
 from skal._core.neighbors import NeighborBase, top_k
+from skal._core.workers import map_on, on_workers
 
 __all__ = ["exact_neighbors", "nearest_rows"]
 
-_QUERIES_AT_ONCE = 256
+_QUERIES_AT_ONCE, _ROWS_AT_ONCE = 2048, 256
 
 
+@on_workers()
 def exact_neighbors(pool: Blocks, k: int) -> Neighbors:
     """Find the `k` nearest other rows of each row, ties to the lowest row.
 
@@ -44,19 +46,19 @@ def exact_neighbors(pool: Blocks, k: int) -> Neighbors:
 
 
 def _without_self(pool: Blocks, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    start = 0
     rows = pool.whole()
-    for queries, indices in zip(rows.split(_QUERIES_AT_ONCE), nearest_rows(rows, rows, k + 1), strict=True):
-        own = torch.arange(start, start + len(queries), device=rows.device)[:, None]
+    for where, indices in nearest_rows(rows, rows, k + 1):
+        own = torch.arange(where.start, where.stop, device=rows.device)[:, None]
         is_self = indices == own
         is_self[:, -1] |= ~is_self.any(dim=1)  # copies of the row crowd it out
-        others = indices[~is_self].view(len(queries), k)
-        yield others.to(torch.int32).cpu().numpy(), _sq_dist(queries, rows, others)
-        start += len(queries)
+        others = indices[~is_self].view(len(indices), k)
+        parts = zip(rows[where].split(_ROWS_AT_ONCE), others.split(_ROWS_AT_ONCE), strict=True)
+        sq_dist = map_on(rows.device, lambda part: _sq_dist(part[0], rows, part[1]), parts)
+        yield others.to(torch.int32).cpu().numpy(), np.concatenate(sq_dist)
 
 
-def nearest_rows(queries: Tensor, rows: Tensor, k: int) -> Iterator[Tensor]:
-    """Yield the `k` of `rows` (m, d) nearest to each of `queries` (n, d), int64 (256, k) for some queries at a time.
+def nearest_rows(queries: Tensor, rows: Tensor, k: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the `k` of `rows` (m, d) nearest to each of `queries` (n, d), some of them at a time: which, and (q, k).
 
     A row y as ``(y, −½‖y‖²)`` and a query x as ``(x, 1)`` have the product ``x·y − ½‖y‖²``, which falls with their
     distance.
@@ -68,8 +70,8 @@ def nearest_rows(queries: Tensor, rows: Tensor, k: int) -> Iterator[Tensor]:
     prepared = NeighborBase.of(base)
     extended = torch.cat([queries, queries.new_ones((len(queries), 1))], dim=1)
     asked = Blocks(extended, extended.device, dtype=torch.float64, tile_rows=_QUERIES_AT_ONCE)
-    for _, _, indices in top_k(asked, prepared, k, with_similarity=False):
-        yield indices
+    for where, _, indices in top_k(asked, prepared, k, with_similarity=False):
+        yield where, indices
 
 
 def _sq_dist(queries: Tensor, rows: Tensor, indices: Tensor) -> np.ndarray:

@@ -21,10 +21,11 @@ _ELEMENTS_AT_ONCE = 1 << 25  # of rows × classes
 
 @dataclass(frozen=True)
 class ClassBlock:
-    """Scores of all rows for some classes."""
+    """Scores of rows for some classes; other rows have the score 0."""
 
     classes: slice
-    scores: npt.NDArray[np.float64]  # (n, c)
+    rows: slice | npt.NDArray[np.int64]  # m of them
+    scores: npt.NDArray[np.float64]  # (m, c)
     n_iter: int
     has_converged: bool
 
@@ -42,16 +43,26 @@ def spread_labels(weights: Any, labels: Any, *, alpha: float, tol: float, max_it
     tol, max_iter
         Of the conjugate gradients.
 
+    Notes
+    -----
+    For some classes at a time only the connected components that hold a label of theirs are solved.
+
     References
     ----------
     .. [1] Zhou et al., "Learning with local and global consistency", NeurIPS 2003, section 3.
     """
     affinity, _ = normalized_affinity(weights)
+    _, component_of = connected_components(weights, directed=False)
     for classes in _blocks(labels):
-        found = solve_on_graph(
-            affinity, alpha, (1.0 - alpha) * labels[:, classes].toarray(), tol=tol, max_iter=max_iter
-        )
-        yield ClassBlock(classes, found.values, found.n_iter, found.has_converged)
+        sources = labels[:, classes]
+        is_reached = np.zeros(component_of.max() + 1, dtype=bool)
+        is_reached[component_of[sources.indices]] = True
+        rows = np.flatnonzero(is_reached[component_of])
+        is_all = len(rows) == len(component_of)
+        part = affinity if is_all else affinity[rows][:, rows]
+        right = (1.0 - alpha) * (sources if is_all else sources[rows]).toarray()
+        found = solve_on_graph(part, alpha, right, tol=tol, max_iter=max_iter)
+        yield ClassBlock(classes, rows, found.values, found.n_iter, found.has_converged)
 
 
 def poisson_learning(weights: Any, labels: Any, mass: Any, *, tol: float, max_iter: int) -> Iterator[ClassBlock]:
@@ -86,7 +97,7 @@ def poisson_learning(weights: Any, labels: Any, mass: Any, *, tol: float, max_it
         sources = labels[:, classes].toarray()
         sources -= share[:, None] * (in_component @ sources)[component_of]
         found = solve_on_graph(affinity, 1.0, scale * sources, tol=tol, max_iter=max_iter)
-        yield ClassBlock(classes, scale * found.values, found.n_iter, found.has_converged)
+        yield ClassBlock(classes, slice(None), scale * found.values, found.n_iter, found.has_converged)
 
 
 def _blocks(labels: Any) -> Iterator[slice]:

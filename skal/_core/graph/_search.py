@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, Tile
 from skal._core.distances import half_sq_norms
+from skal._core.workers import on_workers
 
 __all__ = ["nearest_in_pool"]
 
@@ -15,6 +16,7 @@ _QUERIES_AT_ONCE = {"cpu": 1024, "cuda": 16384}
 _ELEMENTS_AT_ONCE = 1 << 24
 
 
+@on_workers()
 def nearest_in_pool(pool: Blocks, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Find the `k` rows of a pool nearest to each query.
 
@@ -46,15 +48,14 @@ def nearest_in_pool(pool: Blocks, queries: Tensor, k: int) -> tuple[Tensor, Tens
 
 def _nearest(pool: Blocks, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     n_proposed = min(k + _SPARE, pool.n_rows)
-    best = queries.new_empty((len(queries), 0))
-    proposed = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
-    for tile in pool.tiles():
+
+    def propose(tile: Tile) -> tuple[Tensor, Tensor]:
         scores = torch.addmm(half_sq_norms(tile.rows), queries, tile.rows.T, alpha=-1)
         scores, places = scores.topk(min(n_proposed, scores.shape[1]), dim=1, largest=False)
-        best = torch.cat([best, scores], dim=1)
-        proposed = torch.cat([proposed, places + tile.start], dim=1)
-        best, places = best.topk(min(n_proposed, best.shape[1]), dim=1, largest=False)
-        proposed = proposed.gather(1, places)
+        return scores, places + tile.start
+
+    scores, rows = (torch.cat(parts, dim=1) for parts in zip(*pool.map_tiles(propose), strict=True))
+    proposed = rows.gather(1, scores.topk(n_proposed, dim=1, largest=False).indices)
     return _ranked(pool, queries, proposed.sort(dim=1).values, k)
 
 

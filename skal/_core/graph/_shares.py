@@ -36,24 +36,24 @@ class ClassShares:
         lowest = np.zeros(len(self._values))
         for block in blocks:
             scores = block.scores * class_weights[block.classes]
-            np.minimum(lowest, scores.min(axis=1), out=lowest)
-            self._keep(block.classes, scores)
+            lowest[block.rows] = np.minimum(lowest[block.rows], scores.min(axis=1))
+            self._keep(block.rows, block.classes, scores)
         self._values -= lowest[:, None]
         np.maximum(self._values, 0.0, out=self._values)
         total = self._values.sum(axis=1, keepdims=True)
         self._values /= np.where(total > 0, total, 1.0)
 
-    def _keep(self, classes: slice, scores: npt.NDArray[np.float64]) -> None:
+    def _keep(self, rows: slice | npt.NDArray[np.int64], classes: slice, scores: npt.NDArray[np.float64]) -> None:
         if self.is_whole:
-            self._values[:, classes] = scores
+            self._values[rows, classes] = scores
             return
         numbers = np.broadcast_to(np.arange(classes.start, classes.stop, dtype=np.int32), scores.shape)
         if classes.start > 0:
-            scores, numbers = np.hstack([self._values, scores]), np.hstack([self._classes, numbers])
+            scores, numbers = np.hstack([self._values[rows], scores]), np.hstack([self._classes[rows], numbers])
         n_kept = min(_KEPT, scores.shape[1])
         places = np.argpartition(-scores, n_kept - 1, axis=1)[:, :n_kept]
-        self._values[:, :n_kept] = np.take_along_axis(scores, places, axis=1)
-        self._classes[:, :n_kept] = np.take_along_axis(numbers, places, axis=1)
+        self._values[rows, :n_kept] = np.take_along_axis(scores, places, axis=1)
+        self._classes[rows, :n_kept] = np.take_along_axis(numbers, places, axis=1)
 
     def unknown_rows(self) -> npt.NDArray[np.int64]:
         """Return the rows of which nothing is known."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.greedy._objective import Candidates, Objective
-from skal._core.greedy._similarity import BoundedSimilarity, RowSimilarity, Similarity
+from skal._core.greedy._similarity import RowSimilarity, Similarity
 
 __all__ = ["FacilityLocation"]
+
+Result = TypeVar("Result")
 
 _MOST_CANDIDATES, _BOUNDED_CANDIDATES = 1024, 64
 _COLUMN_BYTES = 1 << 27
@@ -26,7 +32,7 @@ class FacilityLocation(Objective):
     Parameters
     ----------
     similarity : Similarity of n rows, never negative
-        A `BoundedSimilarity` may have other rows to be covered than candidates.
+        A `RowSimilarity` may have other rows to be covered than candidates.
     weights : float64 Tensor of shape (n,), default=None
         How much each row that is to be covered counts; None counts all alike.
     covered_by : int64 ndarray, default=None
@@ -66,8 +72,8 @@ class FacilityLocation(Objective):
         self, similarity: Similarity, *, weights: Tensor | None = None, covered_by: np.ndarray | None = None
     ) -> None:
         self.n_rows = similarity.n_rows
-        n_references = getattr(similarity, "n_references", self.n_rows)
-        self._bounded: BoundedSimilarity | None = None
+        n_references = similarity.n_references if isinstance(similarity, RowSimilarity) else self.n_rows
+        self._bounded: RowSimilarity | None = None
         if isinstance(similarity, RowSimilarity) and similarity.has_upper_bounds():
             self._bounded = similarity
         self.bounds_are_cheap = self._bounded is not None
@@ -79,8 +85,7 @@ class FacilityLocation(Objective):
         self._coverage = torch.zeros_like(ones)
         covered_by = np.empty(0, dtype=np.int64) if covered_by is None else covered_by
         for start in range(0, len(covered_by), _MOST_CANDIDATES):
-            for where, tile in similarity.tiles(covered_by[start : start + _MOST_CANDIDATES]):
-                self._coverage[where] = torch.maximum(self._coverage[where], tile.amax(dim=1))
+            self._map_tiles(covered_by[start : start + _MOST_CANDIDATES], self._raise_coverage)
 
     @property
     def value(self) -> float:
@@ -89,10 +94,11 @@ class FacilityLocation(Objective):
 
     def gains(self, row_idx: np.ndarray) -> np.ndarray:
         """What each of some rows would add to the sum, (m,)."""
-        gains = self._coverage.new_zeros(len(row_idx))
-        for where, tile in self._similarity.tiles(row_idx):
-            gains += self._weights[where] @ (tile - self._coverage[where, None]).clamp_(min=0)
-        return self._comparable(gains)
+
+        def gains_of(where: slice, tile: Tensor) -> Tensor:
+            return self._weights[where] @ (tile - self._coverage[where, None]).clamp_(min=0)
+
+        return self._comparable(_sum(self._map_tiles(row_idx, gains_of)))
 
     def upper_bounds(self, row_idx: np.ndarray) -> np.ndarray:
         """Bound the gains of any number of rows from above, (m,)."""
@@ -101,14 +107,15 @@ class FacilityLocation(Objective):
         parts = [row_idx[start : start + _MOST_CANDIDATES] for start in range(0, len(row_idx), _MOST_CANDIDATES)]
         return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
 
-    def _upper_bounds(self, row_idx: np.ndarray, bounded: BoundedSimilarity) -> np.ndarray:
+    def _upper_bounds(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
         lower_coverage = (self._coverage * (1 - _FLOAT32_ROUNDING)).float()
         weights = self._weights.float()
-        upper = self._coverage.new_zeros(len(row_idx))
-        n_summed = 1
-        for where, tile in bounded.upper_tiles(row_idx):
-            upper += weights[where] @ tile.sub_(lower_coverage[where, None]).clamp_(min=0)
-            n_summed = max(n_summed, len(tile))
+
+        def bounds_of(where: slice, tile: Tensor) -> Tensor:
+            return (weights[where] @ tile.sub_(lower_coverage[where, None]).clamp_(min=0)).double()
+
+        upper = _sum(bounded.map_upper_tiles(row_idx, bounds_of))
+        n_summed = min(len(weights), bounded.tile_rows)
         # Rounded as gains are, so that a bound is never below the gain that it bounds.
         upper *= 1 + (n_summed + 16) * _FLOAT32_ROUNDING
         rounded_up: np.ndarray = np.nextafter(upper.float().cpu().numpy(), np.float32(np.inf)).astype(np.float64)
@@ -124,8 +131,11 @@ class FacilityLocation(Objective):
     def columns(self, row_idx: np.ndarray) -> Tensor:
         """Similarities of some candidates to every row, float64 of shape (m, n)."""
         columns = self._coverage.new_empty((len(row_idx), len(self._coverage)))
-        for where, tile in self._similarity.tiles(row_idx):
+
+        def fill(where: slice, tile: Tensor) -> None:
             columns[:, where] = tile.T
+
+        self._map_tiles(row_idx, fill)
         return columns
 
     def cover(self, column: Tensor) -> None:
@@ -136,10 +146,23 @@ class FacilityLocation(Objective):
         """What candidates would add whose columns, (m, n), are at hand."""
         return self._comparable((columns - self._coverage).clamp_(min=0) @ self._weights)
 
+    def _raise_coverage(self, where: slice, tile: Tensor) -> None:
+        self._coverage[where] = torch.maximum(self._coverage[where], tile.amax(dim=1))
+
+    def _map_tiles(self, row_idx: np.ndarray, work: Callable[[slice, Tensor], Result]) -> list[Result]:
+        if isinstance(self._similarity, RowSimilarity):
+            return self._similarity.map_tiles(row_idx, work)
+        return [work(where, tile) for where, tile in self._similarity.tiles(row_idx)]
+
     def _comparable(self, gains: Tensor) -> np.ndarray:
         """Round gains to what they are compared by."""
         is_nothing = gains <= _NEGLIGIBLE * (gains + self.value)
         return gains.masked_fill(is_nothing, 0.0).float().double().cpu().numpy()
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """Add up in order."""
+    return reduce(torch.add, parts)
 
 
 class _Columns(Candidates):

@@ -12,6 +12,7 @@ from skal._core.greedy._centers import Centers
 from skal._core.greedy._exact_rows import ExactRows
 from skal._core.greedy._objective import Candidates, Objective
 from skal._core.greedy._sq_dist import Float32Bounds, sq_dist_of_pairs
+from skal._core.workers import map_on
 
 __all__ = ["KCenter"]
 
@@ -81,8 +82,9 @@ class KCenter(Objective):
         """Squared distances bounded from above, all centers considered."""
         stale = row_idx[self._n_bounded[row_idx] < self.centers.count]
         by_age = stale[np.argsort(self._n_bounded[stale], kind="stable")]
-        for first in range(0, len(by_age), self.blocks.tile_rows):
-            self._lower(by_age[first : first + self.blocks.tile_rows])
+        size = self.blocks.tile_rows
+        parts = [by_age[first : first + size] for first in range(0, len(by_age), size)]
+        map_on(self.blocks.device, self._lower, parts)
         nearest: np.ndarray = self._nearest[row_idx]
         return nearest
 
@@ -194,7 +196,7 @@ def _least_scores(
     block: Block, per_row: tuple[Tensor, ...], shared: tuple[Float32Bounds, Tensor, Tensor]
 ) -> tuple[Tensor]:
     bounds, centers, center_half_norms = shared
-    return (torch.cat([bounds.least_score(tile.rows, centers, center_half_norms) for tile in block.tiles()]),)
+    return (torch.cat(block.map_tiles(lambda tile: bounds.least_score(tile.rows, centers, center_half_norms))),)
 
 
 def _lower_bounds(upper: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from skal._core.greedy._objective import Candidates, Objective
+from skal._core.workers import on_workers
 
 __all__ = ["LazyGreedy"]
 
@@ -58,6 +59,7 @@ class LazyGreedy:
     Objective : What to maximise; its example runs this.
     """
 
+    @on_workers()
     def __init__(self, objective: Objective, *, excluded: np.ndarray | None = None) -> None:
         if not objective.gains_only_fall:
             raise ValueError(
@@ -101,6 +103,7 @@ class LazyGreedy:
         """
         return self._pick(min(budget, self._n_left), on_batch, self._objective.least_gain)
 
+    @on_workers()
     def _pick(self, budget: int, on_batch: Callable[[int, float], object], more_than: float) -> np.ndarray:
         picks: list[int] = []
         while len(picks) < budget:
@@ -117,6 +120,7 @@ class LazyGreedy:
             on_batch(len(picks), max(float(candidates.upper.max()), rival.upper, self._objective.least_gain))
         return np.array(picks, dtype=np.int64)
 
+    @on_workers()
     def largest_gain(self) -> float:
         """Say what the next pick would gain, without adding it; -inf where no row is left."""
         n_rows = 1

@@ -61,15 +61,15 @@ def _rows_that_could_be(blocks: Blocks, origin_norm: float) -> np.ndarray:
 
 def _sum_of_rows(block: Block, per_row: tuple[Tensor, ...], shared: None) -> Tensor:
     total = torch.zeros(block.n_features, dtype=torch.float64, device=block.device)
-    for tile in block.tiles():
-        total += tile.rows.sum(dim=0, dtype=torch.float64)
+    block.reduce_tiles(lambda tile: tile.rows.sum(dim=0, dtype=torch.float64), total.add_)
     return total
 
 
 def _sq_dist_to(block: Block, per_row: tuple[Tensor, ...], mean: Tensor) -> tuple[Tensor]:
     """Squared distance of each row to the mean."""
     half_norm = half_sq_norms(mean[None])
-    return (torch.cat([2.0 * (half_norm - tile.rows @ mean + tile.half_sq_norms) for tile in block.tiles()]),)
+    found = block.map_tiles(lambda tile: 2.0 * (half_norm - tile.rows @ mean + tile.half_sq_norms))
+    return (torch.cat(found),)
 
 
 def _are_copies(exact_rows: ExactRows, row_idx: np.ndarray) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
+from skal._core.blocks import Block, Blocks, Tile
 from skal._core.greedy._sq_dist import Float32Bounds
 
-__all__ = ["RBF", "BoundedSimilarity", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
+__all__ = ["RBF", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
+
+Result = TypeVar("Result")
 
 _ROUNDED_UP = 1 + 2.0**-20  # more than a kernel may lose to single roundings in float32
 _COARSEST = 0.05  # of the kernel's scale: where float32 sees no more than that, its bounds rule nothing out
@@ -30,20 +32,6 @@ class Similarity(Protocol):
 
     def tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
         """Yield which rows, and their similarities to the candidates, float64 of shape (len(rows), m)."""
-        ...
-
-
-class BoundedSimilarity(Similarity, Protocol):
-    """A similarity that may also be bounded in much less time than it takes to compute."""
-
-    n_references: int  # rows whose coverage counts; candidates are n_rows
-
-    def has_upper_bounds(self) -> bool:
-        """Say whether `upper_tiles` may be asked for, and is worth it."""
-        ...
-
-    def upper_tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
-        """Yield as `tiles` does, in float32, numbers that no similarity is above."""
         ...
 
 
@@ -98,6 +86,11 @@ class RowSimilarity:
         self._deflated = (self._sq_norms * (1 - bounds.share) - bounds.underflow).float()
         self._share = bounds.share
 
+    @property
+    def tile_rows(self) -> int:
+        """At most how many rows `map_tiles` hands over at once."""
+        return self._references.tile_rows
+
     def has_upper_bounds(self) -> bool:
         """Say whether the kernel allows for bounds and float32 can see the distances that it cares for."""
         if not getattr(self._kernel, "falls_with_distance", False):
@@ -106,19 +99,38 @@ class RowSimilarity:
 
     def tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
         """Yield which rows, and their similarities to the candidates, float64 of shape (len(rows), m)."""
+        similarities = self._similarities(candidate_idx)
+        return ((tile.slice, similarities(tile)) for tile in self._references.tiles())
+
+    def map_tiles(self, candidate_idx: np.ndarray, work: Callable[[slice, Tensor], Result]) -> list[Result]:
+        """Apply `work` to what `tiles` yields, on workers where the device is a CPU; results in order."""
+        similarities = self._similarities(candidate_idx)
+        return self._references.map_tiles(lambda tile: work(tile.slice, similarities(tile)))
+
+    def map_upper_tiles(self, candidate_idx: np.ndarray, work: Callable[[slice, Tensor], Result]) -> list[Result]:
+        """Do as `map_tiles` with float32 numbers that no similarity is above, in much less time."""
+        similarities = self._upper_similarities(candidate_idx)
+        return self._references.map_tiles(lambda tile: work(tile.slice, similarities(tile)))
+
+    def _similarities(self, candidate_idx: np.ndarray) -> Callable[[Tile], Tensor]:
         candidates = self._candidates.take(candidate_idx).double()
         candidate_sq_norms = candidates.square().sum(dim=1)
-        for tile in self._references.tiles():
-            products = tile.rows.double() @ candidates.T
-            yield tile.slice, self._kernel(products, self._sq_norms[tile.slice, None], candidate_sq_norms)
 
-    def upper_tiles(self, candidate_idx: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
-        """Yield as `tiles` does, in float32, numbers that no similarity is above."""
+        def of(tile: Tile) -> Tensor:
+            products = tile.rows.double() @ candidates.T
+            return self._kernel(products, self._sq_norms[tile.slice, None], candidate_sq_norms)
+
+        return of
+
+    def _upper_similarities(self, candidate_idx: np.ndarray) -> Callable[[Tile], Tensor]:
         candidates = self._candidates.take(candidate_idx).float()
         sq_norms = (candidates.double().square().sum(dim=1) * (1 - self._share)).float()
-        for tile in self._references.tiles():
+
+        def of(tile: Tile) -> Tensor:
             products = tile.rows.float() @ candidates.T
-            yield tile.slice, self._kernel(products, self._deflated[tile.slice, None], sq_norms).mul_(_ROUNDED_UP)
+            return self._kernel(products, self._deflated[tile.slice, None], sq_norms).mul_(_ROUNDED_UP)
+
+        return of
 
 
 @dataclass(frozen=True)
@@ -195,4 +207,4 @@ class Linear:
 
 
 def _sq_norms(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tuple[Tensor]:
-    return (torch.cat([tile.rows.double().square().sum(dim=1) for tile in block.tiles()]),)
+    return (torch.cat(block.map_tiles(lambda tile: tile.rows.double().square().sum(dim=1))),)

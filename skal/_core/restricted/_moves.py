@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from skal._core.anchors import surcharges
-from skal._core.blocks import Block
+from skal._core.blocks import Block, Tile
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms
+from skal._core.distances import half_sq_norms, lowest
 from skal._core.products import affine
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
-__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "pieces", "sort_by_group", "sum_by_cluster"]
+__all__ = ["MoveCosts", "add_cluster_sums", "best_moves", "map_pieces", "sort_by_group", "sum_by_cluster", "weights"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,21 @@ class MoveCosts:
     @classmethod
     def of(cls, centers: Tensor, clusters: ClusterSums, near: Neighborhoods, hartigan: bool) -> MoveCosts:
         """Weigh the centers."""
-        counts = clusters.counts.to(centers.dtype)
-        is_anchored = torch.arange(len(centers), device=centers.device) < clusters.n_anchored
-        one = torch.ones_like(counts)
-        away = torch.where(is_anchored, one, counts / (counts + 1)) if hartigan else one
-        alone = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0)
-        home = torch.where(is_anchored, one, alone) if hartigan else one
+        away, home = weights(clusters, hartigan)
         half_norms = away * half_sq_norms(centers) + 0.5 * surcharges(centers, clusters.anchors)
-        half_norms = torch.where((counts > 0) | is_anchored, half_norms, torch.inf)
+        half_norms = torch.where((clusters.counts > 0) | clusters.are_anchored(), half_norms, torch.inf)
         return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
+
+
+def weights(clusters: ClusterSums, hartigan: bool) -> tuple[Tensor, Tensor]:
+    """Return the weights of squared distances away and at home, as `MoveCosts` says, float32 of shape (k,)."""
+    counts = clusters.counts.float()
+    one = torch.ones_like(counts)
+    if not hartigan:
+        return one, one
+    alone = torch.where(counts > 1, counts / (counts - 1).clamp(min=1), 0.0)
+    is_anchored = clusters.are_anchored()
+    return torch.where(is_anchored, one, counts / (counts + 1)), torch.where(is_anchored, one, alone)
 
 
 def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, ...]:
@@ -54,7 +61,8 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
 
     Parameters
     ----------
-    per_row : labels, and the groups and the order that `sort_by_group` gave; each (m,) int64
+    per_row : labels, and the groups and the order that `sort_by_group` gave, each (m,) int64; gain and cost of the last
+        pass, the gain raised by what it may have risen since. Rows that could not gain even so are left alone.
 
     Returns
     -------
@@ -66,41 +74,72 @@ def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> t
     cost : Tensor of shape (m,)
         Half of what the row costs where it is.
     """
-    labels, groups, order = per_row
-    target, gain = torch.empty_like(labels), costs.away.new_empty(block.n_rows)
-    is_nearer, cost_now = torch.empty_like(gain, dtype=torch.bool), torch.empty_like(gain)
+    labels, groups, order, could_gain, cost_before = per_row
+    target, gain, cost_now = labels.clone(), could_gain.clone(), cost_before.clone()
+    is_nearer = torch.zeros_like(gain, dtype=torch.bool)
     n_groups = len(costs.near.candidates)
     for tile in block.tiles():
         tile_order = order[tile.slice]
-        sizes = torch.bincount(groups[tile.slice], minlength=n_groups).tolist()
-        row_idx = tile_order + tile.start
-        label, half_norms = labels[row_idx], tile.half_sq_norms[tile_order]
-        goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
-        stop = 0
-        for candidates, members in zip(costs.near.candidates, tile_order.split(sizes), strict=True):
-            if len(members) == 0:
-                continue
-            centers, group_half_norms = costs.weighted_centers[candidates].T, costs.weighted_half_norms[candidates]
-            group_away = costs.away[candidates]
-            for positions in members.split(ROWS_AT_ONCE[block.device.type]):
-                piece = slice(stop, stop := stop + len(positions))
-                cost = affine(group_half_norms, tile.rows[positions], centers, alpha=-1)
-                if costs.hartigan:
-                    cost.addr_(half_norms[piece], group_away)
-                here = torch.searchsorted(candidates, label[piece])[:, None]
-                stay[piece] = cost.gather(1, here).squeeze(1)
-                leave[piece], place = cost.scatter_(1, here, torch.inf).min(dim=1)
-                goal[piece] = candidates[place]
-        if not costs.hartigan:
-            stay += half_norms
-            leave += half_norms
-        stay = stay.clamp_(min=0).div_(costs.away[label].clamp(min=0.5))
-        is_nearer[row_idx] = leave / costs.away[goal].clamp(min=0.5) < stay
-        stay *= costs.home[label]
-        target[row_idx] = goal
-        gain[row_idx] = stay - leave
-        cost_now[row_idx] = stay
+        tile_order = tile_order[could_gain[tile.slice][tile_order] > 0]
+        sizes = torch.bincount(groups[tile.slice][tile_order], minlength=n_groups).tolist()
+
+        def move(stretch: Stretch, tile: Tile = tile, tile_order: Tensor = tile_order) -> None:
+            positions = tile_order[stretch.where]
+            row_idx = positions + tile.start
+            label, half_norms = labels[row_idx], tile.half_sq_norms[positions]
+            goal, stay, leave = _compare(tile.rows, positions, label, half_norms, stretch, costs)
+            stay = stay.clamp_(min=0).div_(costs.away[label].clamp_(min=0.5))
+            is_nearer[row_idx] = leave / costs.away[goal].clamp_(min=0.5) < stay
+            stay *= costs.home[label]
+            target[row_idx] = goal
+            gain[row_idx] = stay - leave
+            cost_now[row_idx] = stay
+
+        block.map(move, stretches(sizes, ROWS_AT_ONCE[block.device.type]))
     return target, gain, is_nearer, cost_now
+
+
+def _compare(
+    rows: Tensor, positions: Tensor, label: Tensor, half_norms: Tensor, stretch: Stretch, costs: MoveCosts
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Find for some rows the best other cluster, and half of what the row costs, weighed, at home and there."""
+    goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
+    for group, where in stretch.parts:
+        candidates = costs.near.candidates[group]
+        centers = costs.weighted_centers.index_select(0, candidates).T
+        cost = affine(costs.weighted_half_norms[candidates], rows.index_select(0, positions[where]), centers, alpha=-1)
+        if costs.hartigan:
+            cost.addr_(half_norms[where], costs.away[candidates])
+        here = torch.searchsorted(candidates, label[where])[:, None]
+        stay[where] = cost.gather(1, here).squeeze(1)
+        leave[where], place = lowest(cost.scatter_(1, here, torch.inf))
+        goal[where] = candidates[place]
+    if not costs.hartigan:
+        stay += half_norms
+        leave += half_norms
+    return goal, stay, leave
+
+
+class Stretch(NamedTuple):
+    """Consecutive rows of those that are ordered by group."""
+
+    where: slice
+    parts: list[tuple[int, slice]]  # each of one group: which, and its rows, counted from the stretch's first
+
+
+def stretches(sizes: list[int], most: int) -> Iterator[Stretch]:
+    """Part rows that are ordered by group, so many in each, into stretches of about `most` rows."""
+    start = stop = 0
+    parts: list[tuple[int, slice]] = []
+    for group, size in enumerate(sizes):
+        for n_rows in [most] * (size // most) + [size % most] * (size % most > 0):
+            if parts and stop + n_rows - start > most:
+                yield Stretch(slice(start, stop), parts)
+                start, parts = stop, []
+            parts.append((group, slice(stop - start, stop - start + n_rows)))
+            stop += n_rows
+    if parts:
+        yield Stretch(slice(start, stop), parts)
 
 
 def sort_by_group(block: Block, per_row: tuple[Tensor, ...], group_of_center: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,23 +154,24 @@ def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -
     """Add up the rows of a block by their labels."""
     (labels,) = per_row
     sums = ClusterSums(n_clusters, block.n_features, block.device)
-    for positions, rows in pieces(block):
-        sums.add(rows, labels[positions])
-    sums.flush()
+    for tile in block.tiles():
+        sums.add(tile.rows, labels[tile.slice])
     return sums
 
 
 def add_cluster_sums(first: ClusterSums, second: ClusterSums) -> ClusterSums:
     """Merge the sums of two blocks."""
-    first.sums += second.sums
-    first.counts += second.counts
+    first += second
     return first
 
 
-def pieces(block: Block) -> Iterator[tuple[slice, Tensor]]:
-    """Yield a block in pieces that stay in cache: which of its rows, and the rows."""
+def map_pieces(block: Block, work: Callable[[slice, Tensor], None]) -> None:
+    """Hand a block to workers in pieces that stay in cache: which of its rows, and the rows."""
+    size = ROWS_AT_ONCE[block.device.type]
     for tile in block.tiles():
-        start = tile.start
-        for rows in tile.rows.split(ROWS_AT_ONCE[tile.rows.device.type]):
-            yield slice(start, start + len(rows)), rows
-            start += len(rows)
+
+        def work_on(part: slice, tile: Tile = tile) -> None:
+            work(slice(tile.start + part.start, tile.start + part.stop), tile.rows[part])
+
+        parts = [slice(start, min(start + size, len(tile.rows))) for start in range(0, len(tile.rows), size)]
+        block.map(work_on, parts)

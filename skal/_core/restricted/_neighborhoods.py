@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks
+from skal._core.blocks import Block, Blocks, Tile
 from skal._core.cluster_sums import ClusterSums
-from skal._core.device import at_most_threads
 from skal._core.distances import half_sq_norms, nearest_center
 from skal._core.kmeans import lloyd
 from skal._core.products import affine
+from skal._core.workers import map_on, one_thread
 
 __all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
 
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
 
 _CENTERS_IN_A_GROUP = 48
+_ONE_GROUP_UP_TO = 144  # centers; the surroundings of a group would be most of them
 _NEIGHBORS_OF_A_CENTER = 24
 _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
 
@@ -42,19 +43,24 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
     to_groups = affine(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
     n_near = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
     near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
-    candidates = []
-    for positions, near in zip(members, near_groups, strict=True):
-        around = torch.cat([members[other] for other in near])
-        score = affine(half_norms[around], centers[positions], centers[around].T, alpha=-1)
-        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(around)), dim=1, largest=False).indices
-        candidates.append(torch.cat([positions, around[nearest].flatten()]).unique())
-    return Neighborhoods(group_of_center, candidates)
+
+    def around(group: int) -> Tensor:
+        positions = members[group]
+        near = torch.cat([members[other] for other in near_groups[group]])
+        score = affine(half_norms[near], centers[positions], centers[near].T, alpha=-1)
+        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(near)), dim=1, largest=False).indices
+        candidates: Tensor = torch.cat([positions, near[nearest].flatten()]).unique()
+        return candidates
+
+    return Neighborhoods(group_of_center, map_on(centers.device, around, range(len(members))))
 
 
 def _group_centers(centers: Tensor) -> list[Tensor]:
     """Positions of the centers of each group: by Lloyd's iterations, and what is too large for that by halves."""
     k = len(centers)
-    n_groups = max(1, round(k / _CENTERS_IN_A_GROUP))
+    if k <= _ONE_GROUP_UP_TO:
+        return [torch.arange(k, device=centers.device)]
+    n_groups = round(k / _CENTERS_IN_A_GROUP)
     center_pool = Blocks(centers, centers.device)
     evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
     labels = lloyd(center_pool, center_pool.take(evenly), max_iter=4, max_sq_shift=0.0).partition.labels
@@ -68,7 +74,7 @@ def _halve_until(centers: Tensor, positions: Tensor, most: int) -> list[Tensor]:
         return [positions]
     centered = centers[positions] - centers[positions].mean(dim=0)
     direction = centered[centered.square().sum(dim=1).argmax()]
-    with at_most_threads(1):  # more round differently
+    with one_thread():  # more round differently
         along = centered @ (centered.T @ (centered @ direction))
     order = torch.argsort(along, stable=True)
     low, high = order[: len(order) // 2].sort().values, order[len(order) // 2 :].sort().values
@@ -106,7 +112,7 @@ class GroupMeans:
 def group_means(centers: Tensor, near: Neighborhoods) -> GroupMeans:
     """Compute the mean of the centers of each group."""
     n_groups, n_features = len(near.candidates), centers.shape[1]
-    sums = ClusterSums(n_groups, n_features, centers.device, precise=True)
+    sums = ClusterSums(n_groups, n_features, centers.device)
     sums.add(centers, near.group_of_center)
     group_centers = sums.means(torch.zeros((n_groups, n_features), device=centers.device))
     return GroupMeans(near, centers, half_sq_norms(centers), group_centers, half_sq_norms(group_centers))
@@ -117,14 +123,25 @@ def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMean
     labels = torch.empty(block.n_rows, dtype=torch.int64, device=block.device)
     at_once = ROWS_AT_ONCE[block.device.type]
     for tile in block.tiles():
-        nearest = [
-            nearest_center(rows, means.group_centers, means.group_half_norms) for rows in tile.rows.split(at_once)
-        ]
-        groups = torch.cat([group for group, _ in nearest])
-        for candidates, members in zip(
-            means.near.candidates, rows_by_group(groups, len(means.group_centers)), strict=True
-        ):
-            for positions in members.split(at_once) if len(members) else ():
-                local, _ = nearest_center(tile.rows[positions], means.centers[candidates], means.half_norms[candidates])
-                labels[tile.start + positions] = candidates[local]
+
+        def nearest_group(rows: Tensor) -> Tensor:
+            return nearest_center(rows, means.group_centers, means.group_half_norms)[0]
+
+        def assign(part: tuple[Tensor, Tensor], tile: Tile = tile) -> None:
+            candidates, positions = part
+            rows, centers = tile.rows.index_select(0, positions), means.centers[candidates]
+            local, _ = nearest_center(rows, centers, means.half_norms[candidates])
+            labels[tile.start + positions] = candidates[local]
+
+        groups = torch.cat(block.map(nearest_group, tile.rows.split(at_once)))
+        members_of_groups = rows_by_group(groups, len(means.group_centers))
+        block.map(
+            assign,
+            [
+                (candidates, positions)
+                for candidates, members in zip(means.near.candidates, members_of_groups, strict=True)
+                for positions in members.split(at_once)
+                if len(positions)
+            ],
+        )
     return (labels,)

@@ -15,18 +15,20 @@ from skal._core.kmeans import KMeansResult, Partition, lloyd
 from skal._core.products import product, total
 from skal._core.projection import PrincipalAxes, principal_axes, project
 from skal._core.restricted._descent import Descent, OnIteration
-from skal._core.restricted._moves import pieces
+from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups, group_means
 from skal._core.seeding import kmeans_plus_plus
+from skal._core.workers import map_on, on_workers
 
 __all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of"]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
-_STARTS, _START_PASSES = 5, 8  # tried on the sample where it holds enough rows a centroid to tell them apart:
+_STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
 _ROWS_TO_CHOOSE_A_START = 100
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
 _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
+_TILE_ROWS_TO_PROJECT = {"cpu": 2048, "cuda": 65536}
 _TILE_ELEMENTS = 1 << 25
 
 
@@ -46,7 +48,8 @@ def sketch_pool(pool: Blocks) -> Sketch:
     """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
     n_components = min(pool.n_features, max(_LEAST_COMPONENTS, min(pool.n_features // 4, _MOST_COMPONENTS)))
     axes = principal_axes(pool, n_components)
-    return Sketch(axes, pool.cached(project, axes, tile_rows_of(n_components)))
+    in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
+    return Sketch(axes, in_small_tiles.cached(project, axes, tile_rows_of(n_components)))
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
@@ -59,6 +62,7 @@ def tile_rows_of(n_features: int) -> int:
     return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
 
 
+@on_workers()
 def restricted_kmeans(
     pool: Blocks,
     sketch: Sketch,
@@ -111,6 +115,7 @@ def restricted_kmeans(
     n_done = 0
     n_misled = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
     n_looked_up = min(pool.n_rows, max(n_misled, pool.n_rows // _ROWS_TO_ONE_LOOKED_UP + _LEAST_LOOKED_UP))
+    earlier: Descent | None = None
     for space, n_passes, hartigan in (
         (small, min(n_lloyd, max_iter - 1), False),
         (small, max(0, max_iter - n_lloyd - n_full), True),
@@ -120,10 +125,12 @@ def restricted_kmeans(
         descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here)
         if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
             descent.swap(rng)
+        elif space is pool and earlier is not None:
+            descent.take_over(earlier)
         n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
-        labels = descent.labels
+        labels, earlier = descent.labels, descent
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
-    is_placed = (counts > 0) | (torch.arange(n_clusters, device=counts.device) < descent.clusters.n_anchored)
+    is_placed = (counts > 0) | descent.clusters.are_anchored()
     centers = torch.where(is_placed[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
     return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
@@ -145,8 +152,12 @@ def first_centers(
         leading = Blocks(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
         return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
     sample_pool = Blocks(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
-    starts = (sample_pool.take(kmeans_plus_plus(sample_pool, n_clusters, rng)) for _ in range(_STARTS))
-    runs = (lloyd(sample_pool, start, max_iter=_START_PASSES, max_sq_shift=0.0) for start in starts)
+
+    def start(own_rng: np.random.Generator) -> KMeansResult:
+        drawn = kmeans_plus_plus(sample_pool, n_clusters, own_rng)
+        return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
+
+    runs = map_on(small.device, start, rng.spawn(_STARTS))
     return min(runs, key=lambda run: run.partition.inertia).centers
 
 
@@ -159,6 +170,9 @@ def measure(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -> tuple
     """Exact squared distance of each row of a block to the center of its cluster, shape (m,)."""
     (labels,) = per_row
     sq_dist = torch.empty(block.n_rows, dtype=torch.float32, device=block.device)
-    for positions, rows in pieces(block):
-        sq_dist[positions] = row_sq_dist(rows, centers[labels[positions]])
+
+    def measure_piece(where: slice, rows: Tensor) -> None:
+        sq_dist[where] = row_sq_dist(rows, centers.index_select(0, labels[where]))
+
+    map_pieces(block, measure_piece)
     return (sq_dist,)

@@ -16,10 +16,10 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
-from skal._core.device import at_most_threads
-from skal._core.distances import row_sq_dist
-from skal._core.restricted._moves import add_cluster_sums, pieces
+from skal._core.distances import lowest, row_sq_dist
+from skal._core.restricted._moves import add_cluster_sums, map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
+from skal._core.workers import map_on, one_thread
 
 __all__ = ["Merges", "Splits", "best_merges", "best_splits", "choose_swaps", "swap_targets"]
 
@@ -77,17 +77,20 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     partner = torch.empty(k, dtype=torch.int64, device=centers.device)
     everyone = torch.arange(k, device=centers.device)
     surcharge = surcharges(centers, clusters.anchors).double()
-    for group, around in enumerate(near.candidates):
+
+    def find(group: int) -> None:
         own = (near.group_of_center == group).nonzero().flatten()
-        others = everyone if k <= _ALL_PAIRS_UP_TO else around
-        with at_most_threads(1):  # more round differently
+        others = everyone if k <= _ALL_PAIRS_UP_TO else near.candidates[group]
+        with one_thread():  # more round differently
             sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
         weight = counts[own, None] * counts[others] / (counts[own, None] + counts[others]).clamp(min=1)
         into_anchored = counts[own, None] * (sq_dist + surcharge[others])
         rise = torch.where(others < clusters.n_anchored, into_anchored, sq_dist * weight)
         rise[(own[:, None] == others) | (counts[others] == 0)] = torch.inf
-        cost[own], position = rise.min(dim=1)
+        cost[own], position = lowest(rise)
         partner[own] = others[position]
+
+    map_on(centers.device, find, range(len(near.candidates)))
     is_empty = counts == 0
     cost[: clusters.n_anchored] = torch.inf
     is_empty[: clusters.n_anchored] = False
@@ -136,8 +139,11 @@ def sq_dist_to_own(block: Block, per_row: tuple[Tensor, ...], centers: Tensor) -
     """Squared distance of each row of a block to the center of its cluster, shape (m,)."""
     (labels,) = per_row
     sq_dist = torch.empty(block.n_rows, dtype=torch.float32, device=block.device)
-    for where, rows in pieces(block):
-        sq_dist[where] = row_sq_dist(rows, centers[labels[where]])
+
+    def measure(where: slice, rows: Tensor) -> None:
+        sq_dist[where] = row_sq_dist(rows, centers.index_select(0, labels[where]))
+
+    map_pieces(block, measure)
     return (sq_dist,)
 
 
@@ -149,9 +155,12 @@ def is_nearer_to_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple
     (labels,) = per_row
     directions, thresholds = shared
     is_second = torch.empty(block.n_rows, dtype=torch.bool, device=block.device)
-    for where, rows in pieces(block):
+
+    def compare(where: slice, rows: Tensor) -> None:
         label = labels[where]
-        is_second[where] = (rows * directions[label]).sum(dim=1) > thresholds[label]
+        is_second[where] = (rows * directions.index_select(0, label)).sum(dim=1) > thresholds[label]
+
+    map_pieces(block, compare)
     return (is_second,)
 
 
@@ -159,10 +168,9 @@ def sum_second(block: Block, per_row: tuple[Tensor, ...], n_clusters: int) -> Cl
     """Add up by cluster those rows of a block that go with the second center."""
     labels, is_second = per_row
     sums = ClusterSums(n_clusters, block.n_features, block.device)
-    for where, rows in pieces(block):
-        chosen = is_second[where]
-        sums.add(rows[chosen], labels[where][chosen])
-    sums.flush()
+    for tile in block.tiles():
+        chosen = is_second[tile.slice].nonzero().flatten()
+        sums.add(tile.rows.index_select(0, chosen), labels[tile.slice][chosen])
     return sums
 
 
