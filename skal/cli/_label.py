@@ -47,5 +47,7 @@ def label(
             if browser:
                 webbrowser.open(address)
 
-        serve(opened, port=port, annotator=annotator, suggestions=suggestions, on_address=show)
-        message(f"Next: {opened.status(compare_images=False).next_command}")
+        try:
+            serve(opened, port=port, annotator=annotator, suggestions=suggestions, on_address=show)
+        finally:  # Ctrl+C is how it ends
+            message(f"Next: {opened.status(compare_images=False).next_command}")

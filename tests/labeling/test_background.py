@@ -164,6 +164,17 @@ def session_shows(session, row):
     return True
 
 
+def test_without_suggestions_nothing_trains(project, label_queue):
+    project.select(6)
+    label_queue(project)
+    project.select(6)
+    session = Session(project, suggestions=False)
+    for image in project.queue:
+        session.label(session.version, image.row, true_label(image.path), 1.0)
+    assert (session._suggester._thread, session._suggester._process) == (None, None)
+    assert session.suggestions()["rows"] == {}
+
+
 @pytest.mark.slow
 def test_no_training_in_the_first_round_and_one_that_is_killed_is_begun_again(project, label_queue):
     picked = project.select(9, holdout=3)
