@@ -81,8 +81,10 @@ class DaskRows(ChunkedRows):
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, row_idx: Any) -> npt.NDArray[Any]:
-        """Bring a few rows into this process, as they are."""
+    def __getitem__(self, row_idx: Any) -> Any:
+        """Bring a few rows into this process, as they are; a slice of rows stays where it is."""
+        if isinstance(row_idx, slice):
+            return self if row_idx == slice(None) else DaskRows(self.array[row_idx])
         row_idx = np.asarray(row_idx, dtype=np.int64)
         rows = np.empty((len(row_idx), self.shape[1]), dtype=self.dtype)
         visits = self.chunks.visits(row_idx)

@@ -182,6 +182,14 @@ def test_a_record_on_file_knows_its_pool(tmp_path, X, y):
         rounds.fit(in_chunks(X + 1, 4096), y, ledger=tmp_path / "labels.jsonl")
 
 
+def test_a_record_on_file_goes_on_where_rows_were_added(tmp_path, X, y):
+    rounds = IterativeSampler(RandomSampler(), (10,), random_state=0)
+    rounds.fit(in_chunks(X[:-100], 8192), y[:-100], ledger=tmp_path / "labels.jsonl")
+    rounds.set_params(budgets=(10, 20)).fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
+    assert [len(rows) for rows in rounds.rounds_] == [10, 10]
+    assert rounds.ledger_.n_samples == len(X)
+
+
 def test_fit_resample_gives_arrays(X, y):
     rows, labels = RandomSampler(5, random_state=0).fit_resample(in_chunks(X, 8192), y)
     picks = RandomSampler(5, random_state=0).fit(X).selected_indices_
