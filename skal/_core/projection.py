@@ -16,7 +16,7 @@ from skal._core.workers import on_workers, one_thread, parallel_map
 
 __all__ = ["PrincipalAxes", "principal_axes", "project"]
 
-_SAMPLE_ROWS = 8192
+_LEAST_SAMPLED, _MOST_SAMPLED, _SAMPLED_A_FEATURE = 4096, 8192, 8  # rows
 _WIDEST_FOR_EIGH = 1024
 _COLUMNS_AT_ONCE = 128
 _SPARE_DIRECTIONS, _SUBSPACE_ITERATIONS = 16, 3
@@ -39,10 +39,10 @@ def principal_axes(pool: Blocks, n_components: int) -> PrincipalAxes:
     then keeps its share, and groups that the leading directions do not tell apart stay apart (Johnson and
     Lindenstrauss, 1984).
 
-    For a sample of m ≤ 8192 rows, ``2·m·d²`` operations and an eigendecomposition of d × d up to d = 1024;
-    beyond, ``14·m·d·n_components`` by subspace iteration, and memory of d × n_components.
+    For a sample of m = 4096 rows, up to 8192 for more than 512 features, ``m·d²`` operations and an eigendecomposition
+    of d × d up to d = 1024; beyond, ``14·m·d·n_components`` by subspace iteration, and memory of d × n_components.
     """
-    n_sampled = min(pool.n_rows, _SAMPLE_ROWS)
+    n_sampled = min(pool.n_rows, max(_LEAST_SAMPLED, min(_MOST_SAMPLED, _SAMPLED_A_FEATURE * pool.n_features)))
     sample = pool.take(np.linspace(0, pool.n_rows - 1, n_sampled).astype(np.int64))
     mean = sample.mean(dim=0)
     centered = sample - mean

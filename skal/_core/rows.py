@@ -16,7 +16,7 @@ __all__ = ["PreparedRows", "unit_rows"]
 
 Result = TypeVar("Result")
 
-_PIECE_ROWS = {"cpu": 2048, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
+_PIECE_ROWS = {"cpu": 1024, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
 _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
 
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from skal._core.blocks import Blocks
+from skal._core.memory import empty_rows
 from skal._core.rows import unit_rows
+from skal._core.workers import on_workers
 
 CPU = torch.device("cpu")
 
@@ -54,7 +56,7 @@ def test_a_pool_that_fits_is_read_once(rng):
     pool = Blocks(X, CPU, resident_bytes=5000 * 6 * 4)
     for _ in range(3):
         all_rows(pool)
-    assert Counting.n_reads == 3  # tiles, not passes
+    assert Counting.n_reads == 5  # pieces of 1024 rows, not passes
 
 
 def test_float32_memory_is_borrowed_and_never_written(rng):
@@ -101,3 +103,21 @@ def test_tiles_on_a_gpu_are_those_on_the_cpu(rng):
     X = rng.normal(size=(5000, 6)).astype(np.float16)
     on_gpu = Blocks(X, torch.device("cuda"), normalize=True)
     np.testing.assert_allclose(all_rows(on_gpu).cpu(), all_rows(Blocks(X, CPU, normalize=True)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows_that_fit", [0, 4999, 5000])
+def test_rows_are_kept_beside_other_work_where_all_of_them_fit(rows_that_fit, rng):
+    X = rng.normal(size=(5000, 6)).astype(np.float16)
+    pool = Blocks(X, CPU, normalize=True, resident_bytes=rows_that_fit * 6 * 4)
+    with on_workers(3):
+        assert pool.keep_beside(lambda: "done") == "done"
+    assert pool._rows.are_all_checked == (rows_that_fit == 5000)
+    assert torch.equal(all_rows(pool), all_rows(Blocks(X, CPU, normalize=True)))
+
+
+def test_large_memory_is_like_any_other():
+    rows = empty_rows((3000, 1000), torch.float32, CPU)
+    rows.fill_(2.0)
+    assert rows.shape == (3000, 1000)
+    assert rows.is_contiguous()
+    assert float(rows.sum()) == 6e6

@@ -46,13 +46,14 @@ class Descent:
         surroundings: Surroundings,
         n_looked_up: int = 0,
         anchors: Tensor | None = None,
+        clusters: ClusterSums | None = None,
     ) -> None:
         self.pool = pool
         self.labels = labels.clone()
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
         self._of_sums = n_clusters, pool.sum_steps()
-        self.clusters = pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
+        self.clusters = clusters or pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)

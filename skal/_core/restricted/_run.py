@@ -131,7 +131,8 @@ def restricted_kmeans(
         (pool, n_full, True),
     ):
         anchors_here = small_anchors if space is small else anchors
-        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here)
+        known = earlier.clusters if earlier is not None and earlier.pool is space else None
+        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here, known)
         if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
             descent.swap(rng)
         elif space is pool and earlier is not None:
@@ -156,14 +157,14 @@ def first_centers(
     at_least, per_center = _SEED_SAMPLE
     n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
     sample = small.take(rng.choice(small.n_rows, size=n_sampled, replace=False))
-    sample_pool = Blocks(sample, small.device)
+    n_tried = min(n_sampled, _ROWS_TO_CHOOSE_A_START * n_clusters)
+    sample_pool = Blocks(sample[:n_tried], small.device)
+    leading = Blocks(sample[:n_tried, -_LEAST_COMPONENTS:].contiguous(), small.device)
     if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
-        leading = Blocks(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
         return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
-    sample_pool = Blocks(sample[: _ROWS_TO_CHOOSE_A_START * n_clusters], small.device)
 
     def start(own_rng: np.random.Generator) -> KMeansResult:
-        drawn = kmeans_plus_plus(sample_pool, n_clusters, own_rng)
+        drawn = kmeans_plus_plus(leading, n_clusters, own_rng)
         return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
 
     runs = map_on(small.device, start, rng.spawn(_STARTS))
