@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(1)
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-IN_PARALLEL = -n auto --dist loadfile
+IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
 .PHONY: demo test quick lint types format docs clean

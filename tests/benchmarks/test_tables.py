@@ -125,7 +125,9 @@ def test_nearest_neighbor_and_per_class_by_hand(datasets, weights, output):
 
 
 def test_table_13_picks_by_one_backbone_and_classifies_by_another(datasets, weights, output):
-    settings = Settings(datasets / "imagenet", output, weights, any_size=True, n_seeds=1, budgets=(8,), n_workers=0)
+    settings = Settings(
+        datasets / "imagenet", output, weights, any_size=True, n_seeds=1, budgets=(8,), n_workers=0, n_epochs=1
+    )
     table_run = TableRun(TABLES["13"], settings)
     results, dataset = table_run.run(), TABLES["13"].panels[0].dataset
     for line in TABLES["13"].lines():
@@ -387,7 +389,7 @@ def test_tables_on_images_by_hand(datasets, weights, output):
     picks = KMeansSampler(8, random_state=0).fit_select(
         of_13.embed(panel.dataset, "train", line.selection_backbone).pool.X
     )
-    tuned = FineTuneClassifier("resnet18", weights, n_epochs=1, random_state=0)
+    tuned = FineTuneClassifier("resnet18", weights, freeze_batch_norm=False, n_epochs=1, random_state=0)
     tuned.fit([images.images[row] for row in picks], images.y[picks])
     assert results[0, line, 8] == pytest.approx([tuned.score(test, test.y)])
 
