@@ -52,9 +52,14 @@ def expected(X, y):
 
 @pytest.fixture(scope="session")
 def cluster():
-    """Two workers of one thread each; a nanny starts another for each that dies."""
+    """Two workers of one thread each; a nanny starts another for each that dies, however long that takes."""
+    timeouts = {
+        "skal.workers-timeout": "30s",
+        "distributed.comm.timeouts.connect": "10s",
+        "distributed.deploy.lost-worker-timeout": "10min",  # 15 s are too few to import torch where it is busy
+    }
     with (
-        dask.config.set({"skal.workers-timeout": "30s", "distributed.comm.timeouts.connect": "10s"}),
+        dask.config.set(timeouts),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB") as cluster,
     ):
         yield cluster
@@ -63,5 +68,5 @@ def cluster():
 @pytest.fixture
 def client(cluster):
     with Client(cluster) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
