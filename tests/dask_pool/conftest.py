@@ -56,7 +56,7 @@ def cluster():
     timeouts = {
         "skal.workers-timeout": "30s",
         "distributed.comm.timeouts.connect": "10s",
-        "distributed.deploy.lost-worker-timeout": "10min",  # 15 s are too few to import torch where it is busy
+        "distributed.deploy.lost-worker-timeout": "600s",  # 15 s are too few to import torch where it is busy
     }
     with (
         dask.config.set(timeouts),
