@@ -22,6 +22,16 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+
+def setup(app):
+    app.connect("source-read", close_up_code)
+
+
+def close_up_code(app, docname, source):
+    """Doctest wants an empty line below its last output, a reader does not."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 # The API
 autodoc_default_options = {
     "members": True,
@@ -49,3 +59,6 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skal"
 html_theme_options = {"navbar_align": "left", "show_toc_level": 2, "footer_start": ["copyright"], "footer_end": []}
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_sidebars = {"index": [], "getting_started": [], "folder_to_model": []}
