@@ -1,6 +1,11 @@
 """Sphinx: pages in Markdown, a page a class from the docstrings, a gallery of examples that run while it is built."""
 
+import sys
+from pathlib import Path
+
 import skal
+
+sys.path.insert(0, str(Path(__file__).parent))  # of gallery_state, below
 
 project = "skal"
 author = "the skal developers"
@@ -42,9 +47,10 @@ autodoc_default_options = {
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 
-# The gallery
+# The gallery; examples/index.rst has its order
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "copyfile_regex": r"index\.rst",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",
@@ -52,6 +58,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skal",),
     "abort_on_example_error": True,
     "show_memory": False,
+    "reset_modules": ("matplotlib", "gallery_state.reset"),
+    "image_srcset": ["2x"],
 }
 
 # The theme
