@@ -51,7 +51,7 @@ class Pool(OpenedRows):
     dtype : dtype
         Of X.
     n_features_in_ : int
-        d.
+        The number of features, d.
     feature_names_in_ : ndarray of shape (d,)
         Names of the features, where X is a DataFrame whose columns are all strings.
 
