@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal import registry
 from skal._core.device import ordinary_torch
+from skal._html import DiagramWithFactsMixin, in_words
 from skal._validation import (
     BUDGET,
     CallbackSupportMixin,
@@ -71,7 +72,7 @@ class SelectionRequest:
         return np.flatnonzero(self.is_candidate)
 
 
-class SelectionMixin:
+class SelectionMixin(DiagramWithFactsMixin):
     """What follows from `fit` and `selected_indices_`, for samplers and for estimators that run rounds of them."""
 
     def select(self, X=None):
@@ -134,9 +135,21 @@ class SelectionMixin:
     def _keep_picks(self, picks, pool):
         """Set `selected_indices_`, and `selected_index_` where the pool has an index."""
         self.selected_indices_ = picks
+        self._n_pool_rows = pool.n_rows
         vars(self).pop("selected_index_", None)
         if pool.index is not None:
             self.selected_index_ = pool.index[picks]
+
+    def _facts(self):
+        if not hasattr(self, "_n_pool_rows"):
+            return {}
+        share = len(self.selected_indices_) / self._n_pool_rows
+        first = getattr(self, "selected_index_", self.selected_indices_)
+        return {
+            "picks": f"{len(self.selected_indices_):,} of {self._n_pool_rows:,} rows ({100 * share:.2f} %)",
+            "first picks": in_words(first),
+            "order": self._order,
+        }
 
     @classmethod
     def _carries_over(cls):

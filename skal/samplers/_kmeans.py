@@ -228,6 +228,13 @@ class KMeansSampler(BaseSampler):
         self.n_iter_ = result.n_iter
         return self._picks_of(result, request)
 
+    def _facts(self):
+        found = super()._facts()
+        if found:
+            distance = np.sqrt(self.inertia_ / self._n_pool_rows)
+            found |= {"root mean square distance to a centroid": f"{distance:.4g}", "passes": self.n_iter_}
+        return found
+
     def _select_from(self, pool, budget):
         labels, sq_dist = self._assign(pool)
         return self._pick(labels, sq_dist, np.ones(pool.n_rows, dtype=bool), budget)
