@@ -50,6 +50,10 @@ class SelectionRequest:
         The source of all randomness.
     progress : Progress
         ``begin`` it once the number of steps is known, ``advance`` it after each.
+
+    See Also
+    --------
+    BaseSampler : Makes the request, and checks what the hook returns.
     """
 
     pool: Pool
@@ -181,6 +185,12 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    SelectionRequest : What a sampler's hook is given.
+    skal.testing.check_sampler : Runs the contract against a sampler.
+    skal.greedy : Objectives and optimisers for samplers that pick greedily.
     """
 
     _parameter_constraints: dict = {"budget": BUDGET, "random_state": ["random_state"]}

@@ -36,6 +36,12 @@ class ImageCollection:
     ValueError
         If shapes or lengths disagree, or a label is no position in `class_names`.
 
+    See Also
+    --------
+    load_image_folder : Makes one from a folder for each class.
+    load_flat_folder : Makes one from images without labels.
+    skal.features.TorchFeatureExtractor : Takes one and gives its embeddings.
+
     Notes
     -----
     Checking takes O(n) time and copies nothing. Two records are equal only where they are the same object.

@@ -45,6 +45,11 @@ class CoverageCurve:
         In order: the first b of them are the picks of budget b.
     sigma : float
         Bandwidth of the coverage.
+
+    See Also
+    --------
+    coverage_curve : Makes one.
+    skal.plotting.CoverageCurveDisplay : Draws it.
     """
 
     budgets: npt.NDArray[np.int64]
@@ -113,6 +118,11 @@ def coverage_curve(
     ValueError
         If the sampler's smaller budgets are no prefixes, budgets are not positive numbers, or the pool has
         too few rows for the largest of them.
+
+    See Also
+    --------
+    budget_curve : Accuracy over budgets, where labels are known.
+    skal.plotting.CoverageCurveDisplay : Draws the curve.
 
     Notes
     -----

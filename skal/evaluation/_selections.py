@@ -41,6 +41,10 @@ class Selection:
     indices : ndarray of shape (budget,), int64
     coverage : float or None
         Fraction of the classes that the picks hold; None where the labels are not known.
+
+    See Also
+    --------
+    Selections : All of them, by sampler, budget and seed.
     """
 
     sampler: str
@@ -76,6 +80,11 @@ class Selections(Mapping[SelectionKey, npt.NDArray[np.int64]]):
     ------
     ValueError
         If picks are not distinct row numbers, fewer or more than their budget, or not of a row of y.
+
+    See Also
+    --------
+    select : Makes one.
+    score : Says what the picks buy.
 
     Examples
     --------

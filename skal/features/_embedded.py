@@ -27,6 +27,11 @@ class Embedded:
     paths : tuple of str, or None
         The file of each row, with forward slashes. None where the images were no files.
 
+    See Also
+    --------
+    TorchFeatureExtractor.embed : Makes one.
+    open_shards : Makes one from files of several machines.
+
     Examples
     --------
     >>> import numpy as np

@@ -44,6 +44,10 @@ class ProjectStatus:
         Labels that the model was trained on.
     next_command : str
         What to type next.
+
+    See Also
+    --------
+    LabelingProject.status : Makes one.
     """
 
     folder: str

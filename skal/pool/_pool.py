@@ -62,6 +62,11 @@ class Pool(OpenedRows):
         If X is not a real two-dimensional array, or the metric or the device is not known. NaN and infinity are
         found by the first pass over the rows, whoever makes it; the first such row is named.
 
+    See Also
+    --------
+    PoolView : The pool as one metric sees it.
+    clear_cache : Frees what fits on plain arrays have kept.
+
     Notes
     -----
     Opening reads nothing. Memory grows with use: for each metric and device that is asked for, as many float32
@@ -348,7 +353,12 @@ class _Columns(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
 
 def open_pool(estimator: Any, X: Any, *, reset: bool) -> Pool:
-    """Open X for an estimator, or take it as it is where it is a pool; the estimator learns its columns."""
+    """Open X for an estimator, or take it as it is where it is a pool; the estimator learns its columns.
+
+    See Also
+    --------
+    Pool : What it opens.
+    """
     rows = check_pool(estimator, X, reset=reset)
     return X if isinstance(X, Pool) else Pool._of_checked(X, rows)
 

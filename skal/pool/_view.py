@@ -40,6 +40,10 @@ class PoolView:
         The prepared rows and the passes over them.
     search : PoolSearch
         Finds the rows nearest to rows from elsewhere.
+
+    See Also
+    --------
+    Pool.view : Makes one.
     """
 
     def __init__(self, X: Any, frame: Frame, device: torch.device) -> None:

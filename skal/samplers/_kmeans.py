@@ -102,6 +102,13 @@ class KMeansSampler(BaseSampler):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
+    See Also
+    --------
+    skal.rounds.MultiKMeansSampler : K-means in several rounds.
+    MaxHerdingSampler : Covers the pool greedily; its smaller budgets are prefixes of larger ones.
+    TypiClustSampler : Takes the row in the densest place of each cluster.
+    UniformKMeansSampler : The same number of rows from each of a few clusters.
+
     Notes
     -----
     Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
