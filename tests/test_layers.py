@@ -11,7 +11,7 @@ from docs.images.make_rooms import ROWS
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
+    "registry", "_install", "_html", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
     "_pipeline", "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation",
     "labeling", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip

@@ -51,6 +51,10 @@ class Problems:
         Rows.
     is_embedded : bool
         Whether near duplicates and outlying images could be looked for.
+
+    See Also
+    --------
+    LabelingProject.problems : Finds them.
     """
 
     unreadable: dict[int, str]
