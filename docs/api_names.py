@@ -166,6 +166,14 @@ def public_classes() -> dict[str, str]:
     return {name: full for name, full in page_names().items() if "." not in name}
 
 
+@cache
+def public_functions() -> dict[str, str]:
+    """Name of every public function that only one room has → its full name."""
+    found = [each for room in ROOMS for each in names_of(room) if each.kind == "function"]
+    names = [each.name for each in found]
+    return {each.name: each.full_name for each in found if names.count(each.name) == 1}
+
+
 def is_routing(name: str) -> bool:
     return name.startswith("set_") and name.endswith("_request")
 

@@ -2,7 +2,7 @@
 
 Each room of the package gives a page with a table of its ``__all__`` and one page a name. They are rendered from
 ``_templates/api`` into ``api/generated`` before Sphinx looks for its sources. ``api/index.md`` includes the tables.
-Names in single backticks become links.
+Names in single backticks become links, there and in the pages of the guide.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from api_names import GUIDE, ROOMS, listed_by, names_of, page_names, public_classes, public_name
+from api_names import GUIDE, ROOMS, listed_by, names_of, page_names, public_classes, public_functions, public_name
 from docutils import nodes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sphinx.addnodes import pending_xref
@@ -81,6 +81,21 @@ def name_role(
     return [link], []
 
 
+def link_names(app: Any, doctree: Any) -> None:
+    """Turn the names of skal in code of the Markdown pages into links; headings stay as they are."""
+    if not str(app.env.doc2path(app.env.docname)).endswith(".md"):
+        return
+    for literal in list(doctree.findall(nodes.literal)):
+        name = literal.astext().split("(")[0]
+        target = target_of(name, {}) or public_functions().get(name)
+        if target is None or isinstance(literal.parent, (nodes.reference, nodes.title)):
+            continue
+        link = pending_xref("", refdomain="py", reftype="obj", reftarget=target, refexplicit=False, refwarn=True)
+        link["refdoc"] = app.env.docname
+        literal.replace_self(link)
+        link += literal
+
+
 def target_of(text: str, where: Mapping[str, Any]) -> str | None:
     """Say what a name means in a docstring; None where it is none of ours. `where` holds the class, if it is of one."""
     if text.startswith("skal."):
@@ -117,6 +132,7 @@ def full_name(name: str) -> str:
 
 def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", write_pages)
+    app.connect("doctree-read", link_names)
     app.connect("missing-reference", resolve_elsewhere)
     app.add_role("name", name_role)
     app.add_css_file("api.css")

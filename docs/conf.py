@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skal",),
     "abort_on_example_error": True,
     "show_memory": False,
+    "write_computation_times": False,
     "reset_modules": ("matplotlib", "gallery_state.reset"),
     "image_srcset": ["2x"],
 }
