@@ -6,6 +6,8 @@ A sampler is as good as the space that it picks in. A thousand digits as photos 
 what is near is equally dark; among the outputs of a network, what is near shows the same.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import tempfile
 from pathlib import Path
 
@@ -95,5 +97,3 @@ for (name, X), ax in zip((("Pixels", pixels), ("Embeddings", pool.embeddings)), 
 # ``picks`` are rows, and ``pool.paths[row]`` is the file of each. Of a thousand, thirty are opened:
 
 shown = PickedImagesDisplay.from_indices(pool, picks, titles=y)
-
-# sphinx_gallery_thumbnail_number = 2

@@ -6,6 +6,8 @@ A project keeps everything about one folder in one place: embeddings, labels, th
 Four rounds of labels, and after each an accuracy with its interval. Is the next round worth its money?
 """
 
+# sphinx_gallery_thumbnail_number = 1
+
 import tempfile
 from pathlib import Path
 
@@ -107,5 +109,3 @@ shown = PickedImagesDisplay.from_indices(
 report = project.report()
 print(f"{report.name}: {report.stat().st_size / 1024:.0f} KiB")
 project.close()
-
-# sphinx_gallery_thumbnail_number = 1

@@ -6,6 +6,8 @@ A pool on disk is read a piece at a time. scikit-learn's ``working_memory`` says
 picks are the same for any value, to the last one. Here the pool is every third 8 × 8 patch of two photos.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import tempfile
 import time
 from pathlib import Path
@@ -86,5 +88,3 @@ for number, (photo, ax) in enumerate(zip(photos, axes, strict=True)):
 
 # %%
 # Nothing here depends on the pool's size but the time: with a million rows the code is the same.
-
-# sphinx_gallery_thumbnail_number = 3

@@ -6,6 +6,8 @@ Photos come in bursts: six pictures of one scene tell no more than one of them. 
 should go to scenes that have none. How many of them do?
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -74,5 +76,3 @@ for name, n_new, n_copies in zip(samplers, new, copies, strict=True):
 
 # %%
 # Say what is labelled already, as ``labeled_indices=``, and nothing is paid for twice.
-
-# sphinx_gallery_thumbnail_number = 2

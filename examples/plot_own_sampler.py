@@ -59,8 +59,8 @@ except Exception as error:  # whatever it finds
 # With the labelled rows in mind
 # ------------------------------
 #
-# Make as many clusters as there are labels and budget together. So at least `budget` of them hold no labelled row; the
-# largest of these are picked from. A pool of a single row is no case for Ward.
+# Make as many clusters as there are labels and budget together. So at least ``budget`` of them hold no labelled row;
+# the largest of these are picked from. A pool of a single row is no case for Ward.
 
 
 class WardSampler(skal.BaseSampler):

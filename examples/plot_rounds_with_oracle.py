@@ -44,7 +44,7 @@ def service(rows):
 # Three rounds
 # ------------
 #
-# To 20 labels, then to 40, then to 60. `KMeansSampler` knows in each round what is labelled, and picks elsewhere.
+# To 20 labels, then to 40, then to 60. K-means knows in each round what is labelled, and picks elsewhere.
 
 path = Path(tempfile.mkdtemp()) / "labels.jsonl"
 rounds = IterativeSampler(KMeansSampler(), budgets=(20, 40, 60), random_state=0)
