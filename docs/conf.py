@@ -48,6 +48,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skal",),
     "abort_on_example_error": True,
     "show_memory": False,
+    "capture_repr": ("_repr_html_",),
     "reset_modules": ("matplotlib", "gallery_state.reset"),
     "minigallery_sort_order": "gallery_state.place_in_gallery",
     "image_srcset": ["2x"],
