@@ -89,6 +89,11 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where they were a DataFrame whose columns are all strings.
 
+    See Also
+    --------
+    skal.evaluation.budget_curve : Compares samplers and classifiers over budgets.
+    skal.rounds.IterativeSampler : Asks an oracle for the labels, round by round.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits

@@ -94,6 +94,12 @@ def budget_curve(
     OSError
         If `resume_from` cannot be written, as on a full disk. What is in it by then stays.
 
+    See Also
+    --------
+    select : The first half: the picks.
+    score : The second half: what the picks buy.
+    coverage_curve : Says before any label is paid for how much of the pool a budget covers.
+
     Notes
     -----
     Time and memory are those of the samplers and classifiers, times budgets and seeds. All selections come

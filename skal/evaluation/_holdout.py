@@ -30,6 +30,10 @@ class HoldoutEstimate:
     n_effective : float
         How many independent rows tell as much; what the interval is computed from. Near-duplicates tell less than as
         many rows, strata may tell more.
+
+    See Also
+    --------
+    holdout_estimate : Makes one.
     """
 
     accuracy: float
@@ -78,6 +82,10 @@ def draw_holdout(
     ------
     ValueError
         If fewer rows are left than wanted, or `size` is less than two a stratum.
+
+    See Also
+    --------
+    holdout_estimate : The accuracy, from the labels of these rows.
 
     Examples
     --------
@@ -156,6 +164,10 @@ def holdout_estimate(
     ValueError
         If a row is labelled already or in a group with one that is, rows repeat, a stratum has no row, or both
         `strata` and `groups` are given.
+
+    See Also
+    --------
+    draw_holdout : Draws the rows to label for it.
 
     Notes
     -----

@@ -26,6 +26,10 @@ class NamedImages(FileImages):
         What stands for the content of each file, such as its hash, by its name. The caller answers for it. None
         compares sizes and times of change.
 
+    See Also
+    --------
+    skal.datasets.load_flat_folder : All images of a folder.
+
     Examples
     --------
     >>> import tempfile

@@ -36,6 +36,10 @@ class ImportReport:
         Images that the project does not have, or that cannot be told apart.
     disagreements : dict of str to dict
         By path: images whose labels differ by person now.
+
+    See Also
+    --------
+    LabelingProject.import_labels : Makes one.
     """
 
     n_labels: int = 0

@@ -46,6 +46,10 @@ class TrainedModel:
         Their labels.
     n_pool : int
         Embeddings of the pool that it was trained in; the pool may have grown since.
+
+    See Also
+    --------
+    LabelingProject.train : Makes one.
     """
 
     classifier: Any

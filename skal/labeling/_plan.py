@@ -39,6 +39,10 @@ class Plan:
     knee : int or None
         From how many more labels on each covers little more, by `skal.evaluation.coverage_curve` up to four times `n`.
         None where n is 0, and for pools of more than 20,000 embeddings, where it would take long.
+
+    See Also
+    --------
+    LabelingProject.plan : Makes one.
     """
 
     n: int

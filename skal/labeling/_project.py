@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skal._html import counts_in_words, facts
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
@@ -233,6 +234,19 @@ class LabelingProject(EvaluationStep):
     def __repr__(self) -> str:
         n_labels = len(self.labels)
         return f"<LabelingProject {os.fspath(self.folder)!r}: {len(self.images)} images, {n_labels} labelled>"
+
+    def _repr_html_(self) -> str:
+        known = {
+            "folder": self.folder,
+            "images": f"{len(self.images):,}",
+            "rounds": len(self.ledger.rounds),
+            "labelled": f"{len(self.labels):,}",
+            "pending": f"{len(self.ledger.pending):,}",
+            "skipped": f"{len(self.skipped):,}",
+            "labels of each class": counts_in_words(dict(self.counts().most_common())) or "none yet",
+            "more": "status() compares this with the images, and says what to do next",
+        }
+        return facts(type(self).__name__, known)
 
     # ------------------------------------------------------------------ what the above stand on
 

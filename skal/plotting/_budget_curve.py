@@ -32,6 +32,10 @@ class BudgetCurveDisplay:
         One a sampler.
     bands_ : list of PolyCollection
         One a sampler; none where there is a single seed.
+
+    See Also
+    --------
+    skal.evaluation.budget_curve : Makes the curve.
     """
 
     def __init__(self, lines, classifier, metric):

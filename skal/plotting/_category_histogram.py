@@ -43,6 +43,10 @@ class CategoryHistogramDisplay:
     even_line_ : Line2D
         Where an even choice would have all categories.
 
+    See Also
+    --------
+    skal.evaluation.category_counts : The counts as numbers.
+
     References
     ----------
     .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active Learning", Table 6b

@@ -23,6 +23,10 @@ class CoverageCurveDisplay:
     figure_ : matplotlib Figure
     coverage_line_, radius_line_, knee_line_ : Line2D
 
+    See Also
+    --------
+    skal.evaluation.coverage_curve : Makes the curve.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure

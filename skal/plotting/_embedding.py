@@ -44,6 +44,10 @@ class EmbeddingDisplay:
         Names the picks, and the categories where there are ten at most; more have colors of a scale. Where not all
         points have a label, the picks have the colors of theirs.
 
+    See Also
+    --------
+    PickedImagesDisplay : The images that were picked.
+
     References
     ----------
     .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active Learning", Figure 2.

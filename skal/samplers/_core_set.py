@@ -114,6 +114,10 @@ class CoreSetSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
+    def _facts(self):
+        found = super()._facts()
+        return found | {"distance of the farthest row": f"{self.radius_:.4g}"} if found else found
+
     @on_workers()
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device)

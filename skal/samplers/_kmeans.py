@@ -102,6 +102,13 @@ class KMeansSampler(BaseSampler):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
 
+    See Also
+    --------
+    skal.rounds.MultiKMeansSampler : K-means in several rounds.
+    MaxHerdingSampler : Covers the pool greedily; its smaller budgets are prefixes of larger ones.
+    TypiClustSampler : Takes the row in the densest place of each cluster.
+    UniformKMeansSampler : The same number of rows from each of a few clusters.
+
     Notes
     -----
     Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
@@ -227,6 +234,13 @@ class KMeansSampler(BaseSampler):
         self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
         return self._picks_of(result, request)
+
+    def _facts(self):
+        found = super()._facts()
+        if found:
+            distance = np.sqrt(self.inertia_ / self._n_pool_rows)
+            found |= {"root mean square distance to a centroid": f"{distance:.4g}", "passes": self.n_iter_}
+        return found
 
     def _select_from(self, pool, budget):
         labels, sq_dist = self._assign(pool)

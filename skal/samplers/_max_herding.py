@@ -138,6 +138,10 @@ class MaxHerdingSampler(BaseSampler):
         self.device = device
         self.verbose = verbose
 
+    def _facts(self):
+        found = super()._facts()
+        return found | {"coverage": f"{self.coverage_:.4g}", "sigma": f"{self.sigma_:.4g}"} if found else found
+
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device, for_distances=True)
         self.device_ = view.device
