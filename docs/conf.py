@@ -68,14 +68,29 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "show_memory": False,
     "write_computation_times": False,
+    "capture_repr": ("_repr_html_",),
     "reset_modules": ("matplotlib", "gallery_state.reset"),
+    "minigallery_sort_order": "gallery_state.place_in_gallery",
     "image_srcset": ["2x"],
+    "remove_config_comments": True,
 }
 
 # The theme
 html_theme = "pydata_sphinx_theme"
 html_title = "skal"
-html_theme_options = {"navbar_align": "left", "show_toc_level": 2, "footer_start": ["copyright"], "footer_end": []}
+html_theme_options = {
+    "navbar_align": "left",
+    "show_toc_level": 2,
+    # On the pages of the gallery there is room for lines of code instead; no page may match two patterns.
+    "secondary_sidebar_items": {
+        "[!g]**": ["page-toc"],
+        "g[!a]**": ["page-toc"],
+        "gallery/index": ["page-toc"],
+        "gallery/plot_*": [],
+    },
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

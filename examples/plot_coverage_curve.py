@@ -2,8 +2,8 @@
 How many labels before the next one adds little?
 ================================================
 
-Before anything is paid for, the embeddings alone say how well the picks of each budget would stand for the whole pool.
-The curve rises steeply and then bends; its knee is a first guess at a budget.
+Before anything is paid for, the embeddings alone say how well the picks of each budget would stand
+for the whole pool. The curve rises steeply and then bends; its knee is a first guess at a budget.
 """
 
 from sklearn.datasets import load_digits
@@ -18,24 +18,26 @@ X, y = load_digits(return_X_y=True)
 # One curve for all budgets
 # -------------------------
 #
-# The picks of a small budget are the first of those of a larger one, so one pass gives every budget up to 200.
+# The picks of a small budget are the first of those of a larger one, so one pass gives every budget
+# up to 200.
 
 curve = coverage_curve(X, 200)
 display = CoverageCurveDisplay.from_curve(curve)
 
 # %%
-# The dashed line matters as much: it is the distance of the image that is farthest from all picks. While it stays high,
-# something in the pool is like nothing that was picked.
+# The dashed line matters as much: it is the distance of the image that is farthest from all picks.
+# While it stays high, something in the pool is like nothing that was picked.
 
 for row in curve.to_rows():
     if row["budget"] in (10, curve.knee, 100, 200):
-        print(f"{row['budget']:4d} labels cover {row['coverage']:.0%}, the farthest image is {row['radius']:.2f} away")
+        print(f"{row['budget']:4d} labels: {row['coverage']:.0%} covered, farthest {row['radius']:.2f}")
 
 # %%
 # Does accuracy bend there too?
 # -----------------------------
 #
-# The curve claims nothing about accuracy, as it saw no label. Here the labels are known, and a look is allowed:
+# The curve claims nothing about accuracy, as it saw no label. Here the labels are known, and a look
+# is allowed:
 
 for budget in (10, curve.knee, 100, 200):
     picks = curve.picks[:budget]

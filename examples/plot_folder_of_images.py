@@ -2,9 +2,12 @@
 From a folder of images to embeddings, and why not pixels
 =========================================================
 
-A sampler is as good as the space that it picks in. A thousand digits as photos of any exposure: among their pixels,
-what is near is equally dark; among the outputs of a network, what is near shows the same.
+A sampler is as good as the space that it picks in. A thousand digits as photos of any exposure:
+among their pixels, what is near is equally dark; among the outputs of a network, what is near shows
+the same.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import tempfile
 from pathlib import Path
@@ -41,8 +44,9 @@ for number in range(900):
 # Any torch module is a backbone
 # ------------------------------
 #
-# In practice this is a pretrained network, such as ``TorchFeatureExtractor("resnet50", "moco_v2.pth.tar")``. Here it is
-# one that needs no training: how strong the edges of six directions are in each small square.
+# In practice this is a pretrained network, such as ``TorchFeatureExtractor("resnet50",
+# "moco_v2.pth.tar")``. Here it is one that needs no training: how strong the edges of six
+# directions are in each small square.
 
 
 class Edges(torch.nn.Module):
@@ -57,13 +61,14 @@ class Edges(torch.nn.Module):
         return torch.nn.functional.avg_pool2d(edges, 4).flatten(1).sqrt()
 
 
-extractor = TorchFeatureExtractor(Edges(), image_transform=None, num_workers=0)  # for large files leave num_workers out
+# Files as small as these are read in no time; for photos leave num_workers out.
+extractor = TorchFeatureExtractor(Edges(), image_transform=None, num_workers=0)
 pool = extractor.embed(home / "photos", home / "photos.npy")
 print(pool)
 
 # %%
-# The embeddings are in a file. A hundred photos more, and the same call embeds these only; the rows of the others stay
-# what they are.
+# The embeddings are in a file. A hundred photos more, and the same call embeds these only; the rows
+# of the others stay what they are.
 
 for number in range(900, 1000):
     take_photo(number)
@@ -75,8 +80,8 @@ print(f"{pool}; the first 900 as before: {np.array_equal(pool.embeddings[:900], 
 # Thirty labels among pixels, and among embeddings
 # ------------------------------------------------
 #
-# The colours of the maps are what a person would say. Among pixels there are light photos and dark ones; among
-# embeddings, digits.
+# The colours of the maps are what a person would say. Among pixels there are light photos and dark
+# ones; among embeddings, digits.
 
 pixels = np.stack([np.asarray(Image.open(path)).ravel() for path in pool.paths]).astype(np.float32)
 y = digits.target[[int(Path(path).stem) for path in pool.paths]]
@@ -95,5 +100,3 @@ for (name, X), ax in zip((("Pixels", pixels), ("Embeddings", pool.embeddings)), 
 # ``picks`` are rows, and ``pool.paths[row]`` is the file of each. Of a thousand, thirty are opened:
 
 shown = PickedImagesDisplay.from_indices(pool, picks, titles=y)
-
-# sphinx_gallery_thumbnail_number = 2

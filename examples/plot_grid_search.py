@@ -2,8 +2,9 @@
 Which budget, which sampler? Ask GridSearchCV
 =============================================
 
-Choosing rows, looking up their labels and training are one scikit-learn classifier. So scikit-learn's own search
-compares budgets and samplers, together with whatever comes before them in a pipeline.
+Choosing rows, looking up their labels and training are one scikit-learn classifier. So
+scikit-learn's own search compares budgets and samplers, together with whatever comes before them in
+a pipeline.
 """
 
 import matplotlib.pyplot as plt
@@ -23,11 +24,14 @@ X, y = load_digits(return_X_y=True)
 # One grid over all of it
 # -----------------------
 #
-# In each fold, the sampler sees the training rows without labels, the labels of its picks are looked up and no others,
-# and the score is that of the fold left out.
+# In each fold, the sampler sees the training rows without labels, the labels of its picks are
+# looked up and no others, and the score is that of the fold left out.
 
 model = Pipeline(
-    [("pca", PCA(random_state=0)), ("learn", LowBudgetClassifier(classifier=RidgeProbe(), random_state=0))]
+    [
+        ("pca", PCA(random_state=0)),
+        ("learn", LowBudgetClassifier(classifier=RidgeProbe(), random_state=0)),
+    ]
 )
 grid = {
     "pca__n_components": [10, 40],

@@ -2,8 +2,8 @@
 Ten labels: which classifier makes the most of them?
 ====================================================
 
-The same ten labelled digits, five classifiers. Some learn from the labels alone; the graph classifier looks at the
-whole unlabelled pool as well, which costs no label.
+The same ten labelled digits, five classifiers. Some learn from the labels alone; the graph
+classifier looks at the whole unlabelled pool as well, which costs no label.
 """
 
 import matplotlib.pyplot as plt
@@ -24,8 +24,8 @@ X, X_test, y, y_test = train_test_split(X, y, test_size=600, stratify=y, random_
 # One selection, five classifiers
 # -------------------------------
 #
-# Twelve seeds, each with ten picks of its own by K-means. Any scikit-learn classifier may stand beside those of skal.
-# Those whose ``fit`` takes ``X_pool`` are given the pool without its labels.
+# Twelve seeds, each with ten picks of its own by K-means. Any scikit-learn classifier may stand
+# beside those of skal. Those whose ``fit`` takes ``X_pool`` are given the pool without its labels.
 
 classifiers = {
     "Graph": GraphClassifier(),
@@ -35,7 +35,14 @@ classifiers = {
     "Logistic regression": LogisticRegression(max_iter=1000),
 }
 curve = budget_curve(
-    {"K-means": KMeansSampler()}, classifiers, skal.Pool(X), y, X_test, y_test, budgets=[10], n_seeds=12
+    {"K-means": KMeansSampler()},
+    classifiers,
+    skal.Pool(X),
+    y,
+    X_test,
+    y_test,
+    budgets=[10],
+    n_seeds=12,
 )
 
 # %%
@@ -61,5 +68,5 @@ for name, values in zip(classifiers, accuracy, strict=True):
     print(f"{name:<20} {values.mean():.1f} % on average, the best in {n_best} of {len(values)} seeds")
 
 # %%
-# A better classifier costs no label. Try the graph first, and a probe where new images must be told apart without the
-# pool at hand.
+# A better classifier costs no label. Try the graph first, and a probe where new images must be told
+# apart without the pool at hand.

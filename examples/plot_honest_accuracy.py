@@ -2,8 +2,9 @@
 How good is the model, if all you have is labels?
 =================================================
 
-The rows that were picked are no random rows, so no number from them says how good a classifier is on the rest. A
-hundred labels of rows drawn at random do, with an interval that says how far to trust them.
+The rows that were picked are no random rows, so no number from them says how good a classifier is
+on the rest. A hundred labels of rows drawn at random do, with an interval that says how far to
+trust them.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +24,9 @@ classifier = CosineKNNClassifier().fit(X[picks], y[picks])
 # Two numbers that are wrong
 # --------------------------
 #
-# The truth, which nobody has in practice, is the accuracy on all rows that were not picked. On the picks themselves a
-# classifier is too good; in cross-validation over them, too bad, since each stands for a place that no other covers.
+# The truth, which nobody has in practice, is the accuracy on all rows that were not picked. On the
+# picks themselves a classifier is too good; in cross-validation over them, too bad, since each
+# stands for a place that no other covers.
 
 rest = np.setdiff1d(np.arange(len(X)), picks)
 truth = classifier.score(X[rest], y[rest])
@@ -58,10 +60,21 @@ low, middle, high = (
 misses = (low > 100 * truth) | (high < 100 * truth)
 
 _, ax = plt.subplots(layout="constrained")
-for is_miss, color, label in ((False, "#0072B2", "holds the truth"), (True, "#D55E00", "misses it")):
+for is_miss, color, label in (
+    (False, "#0072B2", "holds the truth"),
+    (True, "#D55E00", "misses it"),
+):
     which = np.flatnonzero(misses == is_miss)
     ends = np.stack([middle - low, high - middle])[:, which]
-    ax.errorbar(middle[which], which, xerr=ends, fmt="o", markersize=4, color=color, label=f"{label}: {len(which)}")
+    ax.errorbar(
+        middle[which],
+        which,
+        xerr=ends,
+        fmt="o",
+        markersize=4,
+        color=color,
+        label=f"{label}: {len(which)}",
+    )
 ax.axvline(100 * truth, color="black", linestyle=":", label="truth")
 ax.set(xlabel="Accuracy from 100 held-out labels (%)", ylabel="Draws, from low to high", yticks=[])
 ax.grid(axis="x", alpha=0.3)
@@ -74,3 +87,6 @@ ax.legend(loc="upper left")
 for size in (50, 100, 200, 400):
     rows = draw_holdout(len(X), size, labeled_indices=picks, random_state=0)
     print(holdout_estimate(classifier, X, y, rows, labeled_indices=picks))
+
+# %%
+# Half as wide takes four times as many labels. Spend them where a decision hangs on the number.

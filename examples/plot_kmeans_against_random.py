@@ -2,11 +2,13 @@
 Twenty labels: where K-means puts them, and where chance does
 =============================================================
 
-Of 1,797 unlabelled digits, twenty are to be labelled. Chance takes some kinds of digit several times and misses others;
-K-means takes the image nearest the centre of each of twenty clusters, and so something of everything.
+Of 1,797 unlabelled digits, twenty are to be labelled. Chance takes some kinds of digit several
+times and misses others; K-means takes the image nearest the centre of each of twenty clusters, and
+so something of everything.
 """
 
-import matplotlib.pyplot as plt
+# sphinx_gallery_thumbnail_number = 2
+
 from sklearn.datasets import load_digits
 
 from skal.classifiers import CosineKNNClassifier
@@ -16,34 +18,34 @@ from skal.samplers import KMeansSampler, RandomSampler
 X, y = load_digits(return_X_y=True)
 
 # %%
-# Let both pick
-# -------------
+# Chance
+# ------
 #
-# A sampler needs no labels: `fit` is given the pool, and ``selected_indices_`` are the rows to send to a person.
+# Each point is an image, drawn near those that it resembles, and its colour says which digit it is.
+# The sampler saw no colour. The black dots are its picks; the coverage is the share of the ten
+# digits of which at least one was picked.
 
-samplers = [RandomSampler(budget=20, random_state=0), KMeansSampler(budget=20, random_state=0)]
-for sampler in samplers:
-    sampler.fit(X)
+by_chance = RandomSampler(budget=20, random_state=0).fit(X)
+first = EmbeddingDisplay.from_sampler(by_chance, X, y)
 
 # %%
-# Look at the picks on a map
-# --------------------------
+# K-means
+# -------
 #
-# Each point is an image, drawn near those that it resembles, and its colour says which digit it is. The samplers saw no
-# colour. The black dots are their picks; the coverage is the share of the ten digits of which at least one was picked.
-# The map is made once, and the second display is given it.
+# It needs no labels either: ``fit`` is given the pool, and ``selected_indices_`` are the rows to
+# send to a person. The map is the same, and so is not made again.
 
-_, (above, below) = plt.subplots(2, 1, figsize=(6.4, 9), layout="constrained")
-first = EmbeddingDisplay.from_sampler(samplers[0], X, y, ax=above)
-second = EmbeddingDisplay.from_sampler(samplers[1], X, y, coordinates=first.coordinates, ax=below)
+by_kmeans = KMeansSampler(budget=20, random_state=0).fit(X)
+second = EmbeddingDisplay.from_sampler(by_kmeans, X, y, coordinates=first.coordinates)
 
 # %%
 # What it buys
 # ------------
 #
-# The labels of the twenty picks, and for each other image the class of the most similar one of them:
+# The labels of the twenty picks, and for each other image the class of the most similar one of
+# them:
 
-for sampler in samplers:
+for sampler in (by_chance, by_kmeans):
     picks = sampler.selected_indices_
     n_kinds = len(set(y[picks].tolist()))
     accuracy = CosineKNNClassifier().fit(X[picks], y[picks]).score(X, y)

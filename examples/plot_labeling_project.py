@@ -2,9 +2,12 @@
 A folder of images, from the first label to a report
 ====================================================
 
-A project keeps everything about one folder in one place: embeddings, labels, the model, what was held out to test it.
-Four rounds of labels, and after each an accuracy with its interval. Is the next round worth its money?
+A project keeps everything about one folder in one place: embeddings, labels, the model, what was
+held out to test it. Four rounds of labels, and after each an accuracy with its interval. Is the
+next round worth its money?
 """
+
+# sphinx_gallery_thumbnail_number = 1
 
 import tempfile
 from pathlib import Path
@@ -29,7 +32,8 @@ for number, image in enumerate(digits.images):
 # Begin a project
 # ---------------
 #
-# The images stay as they are. A pretrained backbone would come here; digits are so simple that their pixels will do.
+# The images stay as they are. A pretrained backbone would come here; digits are so simple that
+# their pixels will do.
 
 project = LabelingProject.create(home / "digits.skal", home / "photos", classes="0123456789")
 pixels = TorchFeatureExtractor(torch.nn.Flatten(), image_size=8, image_transform=None, num_workers=0)
@@ -39,9 +43,9 @@ print(f"{project.embed(pixels)} images embedded")
 # Rounds of labels
 # ----------------
 #
-# A hundred and fifty images are drawn at random in the first round, and never trained on: they are what the model is
-# tested with. In ``project.queue`` a person looks at ``image.path``; on a page in the browser that is ``skal label``.
-# Here the labels are known.
+# A hundred and fifty images are drawn at random in the first round, and never trained on: they are
+# what the model is tested with. In ``project.queue`` a person looks at ``image.path``; on a page in
+# the browser that is ``skal label``. Here the labels are known.
 
 n_labels, found, truth = [], [], []
 for n_more in (10, 10, 20, 40):
@@ -60,9 +64,10 @@ for n_more in (10, 10, 20, 40):
 # Is the next round worth its money?
 # ----------------------------------
 #
-# The crosses are what nobody knows who labels: the accuracy on all 1,797 images. The same test images serve each round,
-# so that the estimates err together, and a gain between two rounds is surer than either. Where the intervals are too
-# wide to decide, label more test images rather than more to train on.
+# The crosses are what nobody knows who labels: the accuracy on all 1,797 images. The same test
+# images serve each round, so that the estimates err together, and a gain between two rounds is
+# surer than either. Where the intervals are too wide to decide, label more test images rather than
+# more to train on.
 
 accuracy, low, high = (
     100 * np.array([getattr(each.estimate, end) for each in found]) for end in ("accuracy", "low", "high")
@@ -78,7 +83,15 @@ ax.errorbar(
     capsize=4,
     label="150 held-out images",
 )
-ax.plot(n_labels, 100 * np.array(truth), "x", color="#D55E00", markersize=10, markeredgewidth=2, label="All images")
+ax.plot(
+    n_labels,
+    100 * np.array(truth),
+    "x",
+    color="#D55E00",
+    markersize=10,
+    markeredgewidth=2,
+    label="All images",
+)
 ax.set_xscale("log")
 ax.set_xticks(n_labels, n_labels)
 ax.minorticks_off()
@@ -102,10 +115,9 @@ shown = PickedImagesDisplay.from_indices(
 # All of it on one page
 # ---------------------
 #
-# The report is a single HTML file, with maps, mistakes, who labelled what, and why each image was picked.
+# The report is a single HTML file, with maps, mistakes, who labelled what, and why each image was
+# picked.
 
 report = project.report()
 print(f"{report.name}: {report.stat().st_size / 1024:.0f} KiB")
 project.close()
-
-# sphinx_gallery_thumbnail_number = 1

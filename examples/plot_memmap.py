@@ -2,9 +2,12 @@
 A pool larger than the memory it may take
 =========================================
 
-A pool on disk is read a piece at a time. scikit-learn's ``working_memory`` says how much of it may be held at once; the
-picks are the same for any value, to the last one. Here the pool is every third 8 × 8 patch of two photos.
+A pool on disk is read a piece at a time. scikit-learn's ``working_memory`` says how much of it may
+be held at once; the picks are the same for any value, to the last one. Here the pool is every third
+8 × 8 patch of two photos.
 """
+
+# sphinx_gallery_thumbnail_number = 3
 
 import tempfile
 import time
@@ -69,7 +72,8 @@ ax.legend(loc="lower right")
 #
 # The largest cluster first: twelve small pieces that say what the two photos are made of.
 
-picked = PickedImagesDisplay.from_indices(patches, picks[0], titles=np.arange(len(patches)), n_columns=6)
+rows = np.arange(len(patches))
+picked = PickedImagesDisplay.from_indices(patches, picks[0], titles=rows, n_columns=6)
 
 # %%
 # And where they lie:
@@ -81,10 +85,9 @@ for number, (photo, ax) in enumerate(zip(photos, axes, strict=True)):
     for row in picks[0] - number * n_lines * n_columns:
         if 0 <= row < n_lines * n_columns:
             line, column = divmod(row, n_columns)
-            ax.add_patch(Rectangle((3 * column - 6, 3 * line - 6), 20, 20, fill=False, color="white", linewidth=3))
-            ax.add_patch(Rectangle((3 * column - 6, 3 * line - 6), 20, 20, fill=False, color="#D55E00", linewidth=1.5))
+            corner = (3 * column - 6, 3 * line - 6)
+            for color, width in (("white", 3), ("#D55E00", 1.5)):
+                ax.add_patch(Rectangle(corner, 20, 20, fill=False, color=color, linewidth=width))
 
 # %%
 # Nothing here depends on the pool's size but the time: with a million rows the code is the same.
-
-# sphinx_gallery_thumbnail_number = 3

@@ -2,9 +2,11 @@
 A second round among near copies: what is bought twice?
 =======================================================
 
-Photos come in bursts: six pictures of one scene tell no more than one of them. After a first round, the next labels
-should go to scenes that have none. How many of them do?
+Photos come in bursts: six pictures of one scene tell no more than one of them. After a first round,
+the next labels should go to scenes that have none. How many of them do?
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +19,8 @@ from skal.samplers import KMeansSampler, RandomSampler
 # 250 scenes, six photos of each
 # ------------------------------
 #
-# Each scene is a digit, and its photos differ by a little noise. The samplers are not told which is which.
+# Each scene is a digit, and its photos differ by a little noise. The samplers are not told which is
+# which.
 
 rng = np.random.default_rng(0)
 digits = load_digits()
@@ -34,8 +37,9 @@ burst = PickedImagesDisplay.from_indices(X.reshape(-1, 8, 8), np.arange(12), tit
 # Two rounds of 60 labels
 # -----------------------
 #
-# By default a labelled row covers its surroundings, copies included. ``labeled_rows="skip"`` is how the paper's tables
-# were made: labelled rows are left out, and their copies stay in the middle of each cluster.
+# By default a labelled row covers its surroundings, copies included. ``labeled_rows="skip"`` is how
+# the paper's tables were made: labelled rows are left out, and their copies stay in the middle of
+# each cluster.
 
 samplers = {
     "Random": RandomSampler(budget=60, random_state=0),
@@ -70,9 +74,7 @@ ax.legend(loc="lower center", bbox_to_anchor=(0.3, 1), ncols=1)
 
 for name, n_new, n_copies in zip(samplers, new, copies, strict=True):
     name = name.replace("\n", " ")
-    print(f"{name}: {n_new} of 60 labels on new scenes, {n_copies} on scenes that were labelled already")
+    print(f"{name}: {n_new} of 60 labels on new scenes, {n_copies} on scenes with a label")
 
 # %%
 # Say what is labelled already, as ``labeled_indices=``, and nothing is paid for twice.
-
-# sphinx_gallery_thumbnail_number = 2

@@ -2,9 +2,9 @@
 A sampler of your own, checked
 ==============================
 
-A sampler is one function: it is given a pool and a budget, and returns rows. Everything else comes with the base class:
-shares as budgets, masks, later rounds, searches. Here Ward's hierarchical clustering from scikit-learn becomes one, and
-``check_sampler`` finds what was forgotten.
+A sampler is one function: it is given a pool and a budget, and returns rows. Everything else comes
+with the base class: shares as budgets, masks, later rounds, searches. Here Ward's hierarchical
+clustering from scikit-learn becomes one, and ``check_sampler`` finds what was forgotten.
 """
 
 import numpy as np
@@ -59,8 +59,8 @@ except Exception as error:  # whatever it finds
 # With the labelled rows in mind
 # ------------------------------
 #
-# Make as many clusters as there are labels and budget together. So at least `budget` of them hold no labelled row; the
-# largest of these are picked from. A pool of a single row is no case for Ward.
+# Make as many clusters as there are labels and budget together. So at least ``budget`` of them hold
+# no labelled row; the largest of these are picked from. A pool of a single row is no case for Ward.
 
 
 class WardSampler(skal.BaseSampler):
@@ -90,7 +90,8 @@ print("WardSampler keeps the contract")
 X, X_test, y, y_test = train_test_split(X, y, test_size=600, stratify=y, random_state=0)
 samplers = {"Random": RandomSampler(), "K-means": KMeansSampler(), "Ward": WardSampler()}
 classifiers = {"1-NN": CosineKNNClassifier()}
-curve = budget_curve(samplers, classifiers, X, y, X_test, y_test, budgets=[10, 20, 50, 100], n_seeds=5)
+budgets = [10, 20, 50, 100]
+curve = budget_curve(samplers, classifiers, X, y, X_test, y_test, budgets, n_seeds=5)
 display = BudgetCurveDisplay.from_curve(curve, "1-NN")
 
 # %%
@@ -99,4 +100,5 @@ for row in curve.paired_differences("K-means"):
         print(f"{row['budget']:4d} labels: Ward {100 * row['mean']:+.1f} points against K-means")
 
 # %%
-# Ward's clustering needs all distances at once, and so a pool of thousands rather than millions of rows.
+# Ward's clustering needs all distances at once, and so a pool of thousands rather than millions of
+# rows.

@@ -2,8 +2,9 @@
 Who finds the rare classes?
 ===========================
 
-Five kinds of digit are common in this pool, 120 images each; of the other five there are six each. A label on a common
-digit is easy to get and soon adds nothing. Which sampler reaches the rare ones, and what does it lose on the others?
+Five kinds of digit are common in this pool, 120 images each; of the other five there are six each.
+A label on a common digit is easy to get and soon adds nothing. Which sampler reaches the rare ones,
+and what does it lose on the others?
 """
 
 import numpy as np
@@ -29,8 +30,9 @@ X, y = X[pool_rows], y[pool_rows]
 # Four ways to spend up to 80 labels
 # ----------------------------------
 #
-# Core-set takes the row farthest from all others picked, so it goes for what is unusual from the first label on. The
-# last way runs rounds: K-means picks the first ten labels, and Core-set goes on from them.
+# Core-set takes the row farthest from all others picked, so it goes for what is unusual from the
+# first label on. The last way runs rounds: K-means picks the first ten labels, and Core-set goes on
+# from them.
 
 samplers = {
     "Random": RandomSampler(),
@@ -39,7 +41,8 @@ samplers = {
     "K-means, then Core-set": IterativeSampler(CoreSetSampler(), initial=KMeansSampler()),
 }
 classifiers = {"1-NN": CosineKNNClassifier()}
-curve = budget_curve(samplers, classifiers, X, y, X_test, y_test, budgets=[10, 20, 40, 80], n_seeds=10)
+budgets = [10, 20, 40, 80]
+curve = budget_curve(samplers, classifiers, X, y, X_test, y_test, budgets, n_seeds=10)
 display = BudgetCurveDisplay.from_curve(curve)
 
 # %%
@@ -57,14 +60,13 @@ histogram.ax_.set_xlabel("Digit; 5 to 9 are rare")
 display = BudgetCurveDisplay.from_curve(curve, "1-NN", "balanced_accuracy")
 
 # %%
-# And counted one by one:
+# And in numbers:
 
 for name in samplers:
-    found = np.mean([(category_counts(y, curve.selections[name, 20, seed])[5:] > 0).sum() for seed in curve.seeds])
-    accuracies = [f"{curve.scores(name, budget, '1-NN', 'balanced_accuracy').mean():.1%}" for budget in (10, 20)]
-    print(
-        f"{name:<23} {found:.1f} of 5 rare classes in 20 labels; accuracy {accuracies[0]} at 10, {accuracies[1]} at 20"
-    )
+    counts = [category_counts(y, curve.selections[name, 20, seed]) for seed in curve.seeds]
+    n_found = np.count_nonzero(np.array(counts)[:, 5:], axis=1).mean()
+    accuracy = curve.scores(name, 20, "1-NN", "balanced_accuracy").mean()
+    print(f"{name:<23} 20 labels: {n_found:.1f} of 5 rare classes, accuracy {accuracy:.1%}")
 
 # %%
 # Begin with what is typical, and look for the unusual in the next rounds.

@@ -2,8 +2,8 @@
 A comparison that goes on where it stopped
 ==========================================
 
-Comparisons grow: another sampler, another classifier, ten more seeds. Kept in a file, each selection and each score is
-computed once; what is asked for again is read, also after a power cut.
+Comparisons grow: another sampler, another classifier, ten more seeds. Kept in a file, each
+selection and each score is computed once; what is asked for again is read, also after a power cut.
 """
 
 import tempfile
@@ -27,7 +27,16 @@ def compare(samplers, classifiers):
     """Compare what is not in the file yet, and say how long it took."""
     start = time.process_time()
     curve = budget_curve(
-        samplers, classifiers, X, y, X_test, y_test, [10, 20, 50, 100], n_seeds=5, scoring="accuracy", resume_from=file
+        samplers,
+        classifiers,
+        X,
+        y,
+        X_test,
+        y_test,
+        [10, 20, 50, 100],
+        n_seeds=5,
+        scoring="accuracy",
+        resume_from=file,
     )
     print(f"{curve!r}: {time.process_time() - start:.1f} s")
     return curve

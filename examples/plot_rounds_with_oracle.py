@@ -2,8 +2,8 @@
 Labelling in rounds: what is lost when the connection breaks?
 =============================================================
 
-Labels come from a service that costs money, cannot tell some images, and breaks down once. A ledger on disk keeps every
-answer as it comes, so that the same call, made again, goes on where it stopped.
+Labels come from a service that costs money, cannot tell some images, and breaks down once. A ledger
+on disk keeps every answer as it comes, so that the same call, made again, goes on where it stopped.
 """
 
 import tempfile
@@ -26,8 +26,8 @@ X, X_test, y_truth, y_test = train_test_split(X, y_truth, test_size=600, stratif
 # A service with faults
 # ---------------------
 #
-# An oracle is a function of row numbers. Here it gives one label after the other; None means "I cannot tell", and
-# another image is asked for instead. At the 42nd question it fails.
+# An oracle is a function of row numbers. Here it gives one label after the other; None means "I
+# cannot tell", and another image is asked for instead. At the 42nd question it fails.
 
 questions = []
 
@@ -44,7 +44,8 @@ def service(rows):
 # Three rounds
 # ------------
 #
-# To 20 labels, then to 40, then to 60. `KMeansSampler` knows in each round what is labelled, and picks elsewhere.
+# To 20 labels, then to 40, then to 60. K-means knows in each round what is labelled, and picks
+# elsewhere.
 
 path = Path(tempfile.mkdtemp()) / "labels.jsonl"
 rounds = IterativeSampler(KMeansSampler(), budgets=(20, 40, 60), random_state=0)
@@ -73,7 +74,14 @@ set_aside = np.isin(questions, ledger.skipped)
 
 _, ax = plt.subplots(layout="constrained")
 ax.step(number, np.cumsum(kept), where="post", color="#0072B2", label="Labels in the ledger")
-ax.plot(number[set_aside], np.cumsum(kept)[set_aside], "x", color="#D55E00", markersize=9, label="Could not tell")
+ax.plot(
+    number[set_aside],
+    np.cumsum(kept)[set_aside],
+    "x",
+    color="#D55E00",
+    markersize=9,
+    label="Could not tell",
+)
 ax.axvline(42, color="0.4", linestyle=":", label="Breakdown")
 ax.set(xlabel="Questions asked", ylabel="Labels kept", xlim=(0, None), ylim=(0, None))
 ax.grid(alpha=0.3)
@@ -91,5 +99,5 @@ for total in (20, 40, 60):
     print(f"{total} labels: accuracy {accuracy:.1%}")
 
 # %%
-# Without a function to call, for people who answer in their own time, ``rounds.step(X, ledger=ledger)`` gives the rows
-# of one round, and ``ledger.answer(row, label)`` takes each answer.
+# Without a function to call, for people who answer in their own time, ``rounds.step(X,
+# ledger=ledger)`` gives the rows of one round, and ``ledger.answer(row, label)`` takes each answer.

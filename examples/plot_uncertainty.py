@@ -2,9 +2,9 @@
 Does it pay to ask where the model is unsure?
 =============================================
 
-Classical active learning asks for the rows that a classifier finds hardest to tell. With few labels that classifier
-knows next to nothing, not even what it is unsure of. Here it is given the best of starts, and compared with K-means at
-each budget.
+Classical active learning asks for the rows that a classifier finds hardest to tell. With few labels
+that classifier knows next to nothing, not even what it is unsure of. Here it is given the best of
+starts, and compared with K-means at each budget.
 """
 
 from sklearn.datasets import load_digits
@@ -24,8 +24,8 @@ X, X_test, y, y_test = train_test_split(X, y, test_size=600, stratify=y, random_
 # Margin sampling, from two starts
 # --------------------------------
 #
-# In rounds: train on what is labelled, ask for the rows whose two likeliest classes are closest, and so on. The first
-# ten rows come from chance or from K-means.
+# In rounds: train on what is labelled, ask for the rows whose two likeliest classes are closest,
+# and so on. The first ten rows come from chance or from K-means.
 
 samplers = {
     "Random": RandomSampler(),
@@ -35,7 +35,7 @@ samplers = {
 }
 classifiers = {"1-NN": CosineKNNClassifier()}
 budgets = [10, 20, 40, 80, 160, 320]
-curve = budget_curve(samplers, classifiers, skal.Pool(X), y, X_test, y_test, budgets, n_seeds=5, scoring="accuracy")
+curve = budget_curve(samplers, classifiers, skal.Pool(X), y, X_test, y_test, budgets, n_seeds=5)
 display = BudgetCurveDisplay.from_curve(curve, "1-NN")
 
 # %%
@@ -52,5 +52,5 @@ for row in curve.paired_differences("Margin from K-means"):
         )
 
 # %%
-# On these digits uncertainty does not catch up within 320 labels. What is typical of the pool comes first; what is hard
-# can wait for a budget of thousands.
+# On these digits uncertainty does not catch up within 320 labels. What is typical of the pool comes
+# first; what is hard can wait for a budget of thousands.

@@ -167,7 +167,7 @@ class CategoryHistogramDisplay:
             self._draw_lines(ax)
         ax.set_ylim(bottom=0)
         ax.yaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+        ax.legend(ncols=2 if self.bars_ else 1)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -182,6 +182,8 @@ class CategoryHistogramDisplay:
         is_long = max(map(len, self.names)) > 4
         ax.set_xticks(places, self.names, rotation=30 if is_long else 0, ha="right" if is_long else "center")
         ax.set_ylabel("Picks")
+        n_legend_lines = -(-(1 + len(self.counts)) // 2)
+        ax.margins(y=0.1 * (1 + n_legend_lines))  # the legend stands above the bars
         ax.grid(axis="y", alpha=0.3)
         ax.set_axisbelow(True)
 

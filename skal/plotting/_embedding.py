@@ -186,7 +186,7 @@ class EmbeddingDisplay:
         if is_unlabeled.any():  # the labels are those of the picks, whose marks would hide them
             face = [NO_CLASS_COLOR if of < 0 else colors[of] for of in category_of[self.is_picked]]
         edge = "white" if face == "black" else "black"
-        self.picks_ = ax.scatter(*picked.T, s=45, c=face, edgecolors=edge, linewidths=1.2, zorder=3)
+        self.picks_ = ax.scatter(*picked.T, s=80, c=face, edgecolors=edge, linewidths=1.5, zorder=3)
         named = {"picked": self.picks_}
         if self.y is not None and len(names) <= len(CLASS_COLORS):
             named |= dict(zip(map(str, names), self.points_, strict=True))
