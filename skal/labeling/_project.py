@@ -46,6 +46,8 @@ class LabelingProject(EvaluationStep):
     See Also
     --------
     skal.rounds.Ledger : The record of rounds and labels.
+    skal.rounds.IterativeSampler : Rounds in a script, with a function that is asked for the labels.
+    skal.features.TorchFeatureExtractor : Embeds the images.
 
     Notes
     -----
