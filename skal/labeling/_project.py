@@ -38,7 +38,7 @@ class LabelingProject(EvaluationStep):
         Of the project: ``manifest.json`` (the images), ``skal.toml`` (settings), ``ledger.jsonl`` (rounds and labels),
         ``embeddings.npy``, ``model.npz``.
     settings : Settings
-        Of ``skal.toml``; variables such as ``SKAL_BACKBONE`` go before it.
+        Of ``skal.toml``; environment variables such as ``SKAL_BACKBONE`` take precedence.
     ledger : Ledger
         Every round and every answer.
     read_only : bool
