@@ -7,7 +7,7 @@ Names in single backticks become links, there and in the pages of the guide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,17 @@ def check_rooms() -> None:
         raise ExtensionError(f"docs/api_names.py does not know the room {missing[0]}; add it to ROOMS and GUIDE.")
 
 
-def rendered(templates: Environment, has_page: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+def rendered(templates: Environment) -> Iterator[tuple[str, str]]:
     """Give the name and the text of every file."""
     samplers = {entry.name: entry for entry in registry.samplers()}
     for room in ROOMS:
         public = names_of(room)
-        facts = {"room": room, "names": public, "samplers": samplers, "has_page": has_page, "guide": GUIDE[room]}
+        facts = {"room": room, "names": public, "samplers": samplers, "guide": GUIDE[room]}
         yield f"{room.removeprefix('skal.')}.table", templates.get_template("table.rst").render(facts)
         yield f"{room.removeprefix('skal.')}.rst", templates.get_template("room.rst").render(facts)
         for each in public:
             template = templates.get_template(f"{each.kind}.rst")
-            yield f"{each.page}.rst", template.render(each=each, sampler=samplers.get(each.name), has_page=has_page)
+            yield f"{each.page}.rst", template.render(each=each, sampler=samplers.get(each.name))
 
 
 def write_pages(app: Any, config: Any) -> None:
@@ -56,7 +56,7 @@ def write_pages(app: Any, config: Any) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - reStructuredText
     )
-    pages = dict(rendered(templates, lambda page: (source / f"{page}.md").exists()))
+    pages = dict(rendered(templates))
     for stale in {path.name for path in folder.iterdir()} - set(pages):
         (folder / stale).unlink()
     for name, text in pages.items():

@@ -94,6 +94,15 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     skal.evaluation.budget_curve : Compares samplers and classifiers over budgets.
     skal.rounds.IterativeSampler : Asks an oracle for the labels, round by round.
 
+    Notes
+    -----
+    Time and memory are those of the sampler's fit and of the classifier's. Of y, only the labels used are read.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active Learning", section 3.2:
+       cluster the pool and label one row of each cluster.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits

@@ -14,9 +14,9 @@ __all__ = ["NamedImages"]
 class NamedImages(FileImages):
     """Image files that are known by names, so that a file of embeddings outlasts a folder that is moved.
 
-    Embeddings of plain paths belong to those paths: the same files elsewhere are another pool. These belong to the
-    names, and, with `contents`, to what is in the files instead of their sizes and times, which a copy of a folder need
-    not keep. `Embedded.paths` holds the names.
+    Embeddings of plain paths are tied to those paths, so the same files in another folder count as another pool.
+    Embeddings of named images are tied to the names instead and, with `contents`, to what is in the files rather than
+    to their sizes and times, which may change when a folder is copied. `Embedded.paths` holds the names.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _FITTED_AGAIN = ("CosineKNNClassifier", "GraphClassifier")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A classifier, and what it needs to be given.
+    """A trained classifier, and what it has to be given to predict.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class LabelingProject(EvaluationStep):
         Of the project: ``manifest.json`` (the images), ``skal.toml`` (settings), ``ledger.jsonl`` (rounds and labels),
         ``embeddings.npy``, ``model.npz``.
     settings : Settings
-        Of ``skal.toml``; variables such as ``SKAL_BACKBONE`` go before it.
+        Of ``skal.toml``; environment variables such as ``SKAL_BACKBONE`` take precedence.
     ledger : Ledger
         Every round and every answer.
     read_only : bool
@@ -46,6 +46,8 @@ class LabelingProject(EvaluationStep):
     See Also
     --------
     skal.rounds.Ledger : The record of rounds and labels.
+    skal.rounds.IterativeSampler : Rounds in a script, with a function that is asked for the labels.
+    skal.features.TorchFeatureExtractor : Embeds the images.
 
     Notes
     -----

@@ -11,9 +11,9 @@ __all__ = ["BudgetCurveDisplay"]
 
 
 class BudgetCurveDisplay:
-    """A metric or the coverage over budget, a line a sampler, with a band of ± one standard deviation.
+    """A metric or the coverage over budget, one line for each sampler, with a band of ± one standard deviation.
 
-    Of a fraction the band ends at 0 and 100 %.
+    Bands of fractions are cut off at 0 and 100 %.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ _KINDS = ("auto", "bars", "lines")
 class CategoryHistogramDisplay:
     """How often the categories were picked: a bar each where they are few, else how many have how many picks.
 
-    An even choice has budget / n_categories picks of each category, where a dotted line stands: all bars end
-    there, or the lines are a single peak there. Categories with 0 picks were missed.
+    A dotted line stands at budget / n_categories, which is what an even choice picks of each category: then all bars
+    end there, or the lines have a single peak there. Categories with 0 picks were missed.
 
     Parameters
     ----------

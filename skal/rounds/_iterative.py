@@ -89,6 +89,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     See Also
     --------
     MultiKMeansSampler : Rounds of K-means.
+    skal.labeling.LabelingProject : Rounds over a folder of images, with a page to label on.
     Ledger : The record of rounds and labels.
 
     Notes

@@ -58,6 +58,7 @@ class CoreSetSampler(BaseSampler):
     See Also
     --------
     KMeansSampler : Representative rows instead of outlying ones: better at low budgets.
+    MaxHerdingSampler : Also greedy, for the mean row instead of the farthest.
 
     Notes
     -----
