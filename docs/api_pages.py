@@ -88,7 +88,7 @@ def link_names(app: Any, doctree: Any) -> None:
     for literal in list(doctree.findall(nodes.literal)):
         name = literal.astext().split("(")[0]
         target = target_of(name, {}) or public_functions().get(name)
-        if target is None or isinstance(literal.parent, (nodes.reference, nodes.title)):
+        if target is None or isinstance(literal.parent, (nodes.reference, nodes.title, pending_xref)):
             continue
         link = pending_xref("", refdomain="py", reftype="obj", reftarget=target, refexplicit=False, refwarn=True)
         link["refdoc"] = app.env.docname
