@@ -78,19 +78,7 @@ sphinx_gallery_conf = {
 # The theme
 html_theme = "pydata_sphinx_theme"
 html_title = "skal"
-html_theme_options = {
-    "navbar_align": "left",
-    "show_toc_level": 2,
-    # On the pages of the gallery there is room for lines of code instead; no page may match two patterns.
-    "secondary_sidebar_items": {
-        "[!g]**": ["page-toc"],
-        "g[!a]**": ["page-toc"],
-        "gallery/index": ["page-toc"],
-        "gallery/plot_*": [],
-    },
-    "footer_start": ["copyright"],
-    "footer_end": [],
-}
+html_theme_options = {"navbar_align": "left", "show_toc_level": 2, "footer_start": ["copyright"], "footer_end": []}
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

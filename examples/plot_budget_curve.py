@@ -46,7 +46,7 @@ display = BudgetCurveDisplay.from_curve(curve, "1-NN")
 for row in curve.paired_differences("Random"):
     if (row["sampler"], row["metric"]) == ("K-means", "accuracy"):
         print(
-            f"{row['budget']:4d} labels: K-means gives {100 * row['mean']:+.1f} points over random, "
+            f"{row['budget']:4d} labels: K-means {100 * row['mean']:+.1f} points over random, "
             f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
         )
 
@@ -54,8 +54,8 @@ for row in curve.paired_differences("Random"):
 # In labels
 # ---------
 
-by_kmeans, by_chance = (
-    np.array([curve.scores(name, budget, "1-NN").mean() for budget in budgets]) for name in ("K-means", "Random")
+by_kmeans, by_chance = np.array(
+    [[curve.scores(name, n, "1-NN").mean() for n in budgets] for name in ("K-means", "Random")]
 )
 for budget, reached in zip(budgets, by_kmeans, strict=True):
     enough = np.flatnonzero(by_chance >= reached)

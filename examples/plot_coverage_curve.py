@@ -25,12 +25,12 @@ curve = coverage_curve(X, 200)
 display = CoverageCurveDisplay.from_curve(curve)
 
 # %%
-# The dashed line matters as much: it is the distance of the image that is farthest from all picks.
-# While it stays high, something in the pool is like nothing that was picked.
+# The dashed line matters as much: it is the radius, the distance of the image that is farthest from
+# all picks. While it stays high, something in the pool is like nothing that was picked.
 
 for row in curve.to_rows():
     if row["budget"] in (10, curve.knee, 100, 200):
-        print(f"{row['budget']:4d} labels: {row['coverage']:.0%} covered, farthest {row['radius']:.2f}")
+        print(f"{row['budget']:4d} labels: {row['coverage']:.0%} covered, radius {row['radius']:.2f}")
 
 # %%
 # Does accuracy bend there too?

@@ -30,11 +30,13 @@ rng = np.random.default_rng(0)
 
 
 def take_photo(number):
-    """Write a digit as a file: on dark paper or light, in lighter ink or darker, in slanting light."""
-    ink = Image.fromarray(np.uint8(15 * digits.images[number])).resize((32, 32), Image.Resampling.BICUBIC)
+    """Write a digit as a file: on dark paper or light, in lighter ink or darker."""
+    digit = Image.fromarray(np.uint8(15 * digits.images[number]))
+    ink = np.asarray(digit.resize((32, 32), Image.Resampling.BICUBIC))
     contrast = rng.choice([-1, 1]) * rng.uniform(0.15, 0.3)
     light = rng.uniform(70, 185) + rng.normal() * np.linspace(-15, 15, 32)
-    Image.fromarray(np.uint8(light + contrast * np.asarray(ink))).save(home / f"photos/{number:04d}.png")
+    photo = Image.fromarray(np.uint8(light + contrast * ink))
+    photo.save(home / f"photos/{number:04d}.png")
 
 
 for number in range(900):

@@ -54,40 +54,20 @@ pool = skal.Pool(X)  # its graph is found once
 of_kmeans = select({"K-means": KMeansSampler()}, pool, y, budgets=[10], n_seeds=20)
 of_graph = select({"Graph coverage": GraphCoverageSampler()}, pool, y, budgets=[10], n_seeds=1)
 classifiers = {"Nearest neighbour": CosineKNNClassifier(), "Graph": GraphClassifier()}
-curve = score(
-    Selections({**of_kmeans, **of_graph}, y),
-    classifiers,
-    pool,
-    y,
-    X_test,
-    y_test,
-    scoring="accuracy",
-)
+selections = Selections({**of_kmeans, **of_graph}, y)
+curve = score(selections, classifiers, pool, y, X_test, y_test, scoring="accuracy")
 
 _, ax = plt.subplots(layout="constrained")
 for place, name in enumerate(classifiers):
     kmeans, graph = (100 * curve.scores(sampler, 10, name) for sampler in curve.samplers)
     around = place + np.linspace(-0.2, 0.2, len(kmeans))
-    ax.plot(
-        around,
-        kmeans,
-        "o",
-        color="#0072B2",
-        alpha=0.7,
-        label="K-means, a dot a seed" if place == 0 else None,
-    )
-    ax.plot(
-        place,
-        *graph,
-        "D",
-        color="#D55E00",
-        markersize=10,
-        label="Graph coverage" if place == 0 else None,
-    )
-ax.set(xlim=(-0.5, 1.5), xticks=range(len(classifiers)), xticklabels=classifiers, xlabel="Classifier")
-ax.set_ylabel("Test accuracy, 10 labels (%)")
+    (dots,) = ax.plot(around, kmeans, "o", color="#0072B2", alpha=0.7)
+    (diamond,) = ax.plot(place, *graph, "D", color="#D55E00", markersize=10)
+ax.set_xticks(range(len(classifiers)), classifiers)
+ax.set(xlim=(-0.5, 1.5), xlabel="Classifier", ylabel="Test accuracy, 10 labels (%)")
 ax.grid(axis="y", alpha=0.3)
-ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+names = ["K-means, a dot a seed", "Graph coverage"]
+ax.legend([dots, diamond], names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 
 # %%
 # How often each class was among the ten, and what that gave on average:

@@ -52,18 +52,19 @@ samplers = np.array([type(each["learn__sampler"]).__name__ for each in parameter
 budgets = np.array([each["learn__sampler__budget"] for each in parameters])
 n_components = np.array([each["pca__n_components"] for each in parameters])
 
+names = []
 _, ax = plt.subplots(layout="constrained")
 for name, color in (("RandomSampler", "#0072B2"), ("KMeansSampler", "#D55E00")):
     for components, style in ((10, "o--"), (40, "s-")):
         line = (samplers == name) & (n_components == components)
-        label = f"{name}, {components} components"
-        ax.errorbar(budgets[line], mean[line], spread[line], fmt=style, color=color, capsize=3, label=label)
+        ax.errorbar(budgets[line], mean[line], spread[line], fmt=style, color=color, capsize=3)
+        names.append(f"{name}, {components} components")
 ax.set_xscale("log")
 ax.set_xticks(np.unique(budgets), np.unique(budgets))
 ax.minorticks_off()
 ax.set(xlabel="Budget (labels)", ylabel="Accuracy, five folds (%)")
 ax.grid(alpha=0.3)
-ax.legend()
+ax.legend(names)
 
 # %%
 # What is enough?

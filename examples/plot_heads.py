@@ -34,16 +34,8 @@ classifiers = {
     "Linear probe": LinearProbe(),
     "Logistic regression": LogisticRegression(max_iter=1000),
 }
-curve = budget_curve(
-    {"K-means": KMeansSampler()},
-    classifiers,
-    skal.Pool(X),
-    y,
-    X_test,
-    y_test,
-    budgets=[10],
-    n_seeds=12,
-)
+samplers = {"K-means": KMeansSampler()}
+curve = budget_curve(samplers, classifiers, skal.Pool(X), y, X_test, y_test, [10], n_seeds=12)
 
 # %%
 # A line joins what the classifiers made of the same labels:
@@ -54,8 +46,8 @@ ax.plot(accuracy, range(len(classifiers)), color="0.8", linewidth=1, zorder=1)
 for place, values in enumerate(accuracy):
     ax.plot(values, [place] * len(values), "o", color="#0072B2", alpha=0.6)
     ax.plot(values.mean(), place, "|", color="black", markersize=22, markeredgewidth=3)
-ax.set(yticks=range(len(classifiers)), yticklabels=classifiers, xlabel="Test accuracy, 10 labels (%)")
-ax.set_title("A dot a seed, a bar the mean")
+ax.set_yticks(range(len(classifiers)), classifiers)
+ax.set(xlabel="Test accuracy, 10 labels (%)", title="A dot a seed, a bar the mean")
 ax.invert_yaxis()
 ax.grid(axis="x", alpha=0.3)
 
@@ -65,7 +57,7 @@ ax.grid(axis="x", alpha=0.3)
 
 for name, values in zip(classifiers, accuracy, strict=True):
     n_best = int((values == accuracy.max(axis=0)).sum())
-    print(f"{name:<20} {values.mean():.1f} % on average, the best in {n_best} of {len(values)} seeds")
+    print(f"{name:<20} {values.mean():.1f} % on average, best in {n_best} of {len(values)} seeds")
 
 # %%
 # A better classifier costs no label. Try the graph first, and a probe where new images must be told

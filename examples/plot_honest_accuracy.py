@@ -54,9 +54,8 @@ for seed in range(40):
     rows = draw_holdout(len(X), 100, labeled_indices=picks, random_state=seed)
     estimates.append(holdout_estimate(classifier, X, y, rows, labeled_indices=picks))
 estimates.sort(key=lambda found: found.accuracy)
-low, middle, high = (
-    100 * np.array([getattr(found, end) for found in estimates]) for end in ("low", "accuracy", "high")
-)
+ends = [(found.low, found.accuracy, found.high) for found in estimates]
+low, middle, high = 100 * np.transpose(ends)
 misses = (low > 100 * truth) | (high < 100 * truth)
 
 _, ax = plt.subplots(layout="constrained")
@@ -65,16 +64,9 @@ for is_miss, color, label in (
     (True, "#D55E00", "misses it"),
 ):
     which = np.flatnonzero(misses == is_miss)
-    ends = np.stack([middle - low, high - middle])[:, which]
-    ax.errorbar(
-        middle[which],
-        which,
-        xerr=ends,
-        fmt="o",
-        markersize=4,
-        color=color,
-        label=f"{label}: {len(which)}",
-    )
+    sides = np.stack([middle - low, high - middle])[:, which]
+    label = f"{label}: {len(which)}"
+    ax.errorbar(middle[which], which, xerr=sides, fmt="o", markersize=4, color=color, label=label)
 ax.axvline(100 * truth, color="black", linestyle=":", label="truth")
 ax.set(xlabel="Accuracy from 100 held-out labels (%)", ylabel="Draws, from low to high", yticks=[])
 ax.grid(axis="x", alpha=0.3)
@@ -89,4 +81,5 @@ for size in (50, 100, 200, 400):
     print(holdout_estimate(classifier, X, y, rows, labeled_indices=picks))
 
 # %%
-# Half as wide takes four times as many labels. Spend them where a decision hangs on the number.
+# Half as wide takes some four times as many labels. Spend them where a decision hangs on the
+# number.

@@ -49,7 +49,7 @@ for sampler in (by_chance, by_kmeans):
     picks = sampler.selected_indices_
     n_kinds = len(set(y[picks].tolist()))
     accuracy = CosineKNNClassifier().fit(X[picks], y[picks]).score(X, y)
-    print(f"{type(sampler).__name__}: {n_kinds} of 10 digits among the picks, accuracy {accuracy:.1%}")
+    print(f"{type(sampler).__name__}: {n_kinds} of 10 digits, accuracy {accuracy:.1%}")
 
 # %%
 # The labels cost the same; only the choice differs.

@@ -36,8 +36,9 @@ for number, image in enumerate(digits.images):
 # their pixels will do.
 
 project = LabelingProject.create(home / "digits.skal", home / "photos", classes="0123456789")
-pixels = TorchFeatureExtractor(torch.nn.Flatten(), image_size=8, image_transform=None, num_workers=0)
-print(f"{project.embed(pixels)} images embedded")
+flatten = torch.nn.Flatten()
+extractor = TorchFeatureExtractor(flatten, image_size=8, image_transform=None, num_workers=0)
+print(f"{project.embed(extractor)} images embedded")
 
 # %%
 # Rounds of labels
@@ -69,9 +70,7 @@ for n_more in (10, 10, 20, 40):
 # surer than either. Where the intervals are too wide to decide, label more test images rather than
 # more to train on.
 
-accuracy, low, high = (
-    100 * np.array([getattr(each.estimate, end) for each in found]) for end in ("accuracy", "low", "high")
-)
+low, accuracy, high = 100 * np.transpose([(each.low, each.accuracy, each.high) for each in found])
 
 _, ax = plt.subplots(layout="constrained")
 ax.errorbar(
@@ -83,15 +82,7 @@ ax.errorbar(
     capsize=4,
     label="150 held-out images",
 )
-ax.plot(
-    n_labels,
-    100 * np.array(truth),
-    "x",
-    color="#D55E00",
-    markersize=10,
-    markeredgewidth=2,
-    label="All images",
-)
+ax.plot(n_labels, 100 * np.array(truth), "x", color="#D55E00", markersize=10, label="All images")
 ax.set_xscale("log")
 ax.set_xticks(n_labels, n_labels)
 ax.minorticks_off()

@@ -29,7 +29,8 @@ scene_of = np.repeat(np.arange(250), 6)
 X = digits.data[scenes][scene_of]
 X = np.clip(X + rng.normal(0, 0.4, X.shape), 0, 16)
 
-burst = PickedImagesDisplay.from_indices(X.reshape(-1, 8, 8), np.arange(12), titles=scene_of, n_columns=6)
+images = X.reshape(-1, 8, 8)
+burst = PickedImagesDisplay.from_indices(images, range(12), titles=scene_of, n_columns=6)
 
 # %%
 # Two bursts; the number above is the scene.

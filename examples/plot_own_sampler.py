@@ -39,7 +39,8 @@ class FirstAttempt(skal.BaseSampler):
     def _select_rows(self, request):
         rows = normalize(np.asarray(request.pool, dtype=float))
         clusters = AgglomerativeClustering(request.budget).fit_predict(rows)
-        return [nearest_to_mean(rows, np.flatnonzero(clusters == number)) for number in range(request.budget)]
+        numbers = range(request.budget)
+        return [nearest_to_mean(rows, np.flatnonzero(clusters == number)) for number in numbers]
 
 
 X, y = load_digits(return_X_y=True)

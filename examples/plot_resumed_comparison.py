@@ -26,18 +26,8 @@ file = Path(tempfile.mkdtemp()) / "comparison.jsonl"
 def compare(samplers, classifiers):
     """Compare what is not in the file yet, and say how long it took."""
     start = time.process_time()
-    curve = budget_curve(
-        samplers,
-        classifiers,
-        X,
-        y,
-        X_test,
-        y_test,
-        [10, 20, 50, 100],
-        n_seeds=5,
-        scoring="accuracy",
-        resume_from=file,
-    )
+    data, budgets = (X, y, X_test, y_test), [10, 20, 50, 100]
+    curve = budget_curve(samplers, classifiers, *data, budgets, n_seeds=5, resume_from=file)
     print(f"{curve!r}: {time.process_time() - start:.1f} s")
     return curve
 

@@ -19,8 +19,8 @@ from skal.classifiers import CosineKNNClassifier
 from skal.rounds import IterativeSampler, Ledger
 from skal.samplers import KMeansSampler
 
-X, y_truth = load_digits(return_X_y=True)
-X, X_test, y_truth, y_test = train_test_split(X, y_truth, test_size=600, stratify=y_truth, random_state=0)
+X, y = load_digits(return_X_y=True)
+X, X_test, y, y_test = train_test_split(X, y, test_size=600, stratify=y, random_state=0)
 
 # %%
 # A service with faults
@@ -37,7 +37,7 @@ def service(rows):
         questions.append(row)
         if len(questions) == 42:
             raise ConnectionError("the service is down")
-        yield None if len(questions) % 9 == 0 else y_truth[row]
+        yield None if len(questions) % 9 == 0 else y[row]
 
 
 # %%
@@ -52,7 +52,8 @@ rounds = IterativeSampler(KMeansSampler(), budgets=(20, 40, 60), random_state=0)
 try:
     rounds.fit(X, service, ledger=path)
 except ConnectionError as error:
-    print(f"{error} after {len(questions)} questions; {len(Ledger.read(path).labels)} labels are on disk")
+    n_kept = len(Ledger.read(path).labels)
+    print(f"{error} after {len(questions)} questions; {n_kept} labels are on disk")
 
 # %%
 # The next day, the same call:
@@ -60,7 +61,7 @@ except ConnectionError as error:
 rounds.fit(X, service, ledger=path)
 ledger = rounds.ledger_
 asked_twice = [row for row, times in Counter(questions).items() if times > 1]
-print(f"{len(ledger.labels)} labels, {len(ledger.skipped)} images set aside, {len(questions)} questions")
+print(f"{len(questions)} questions: {len(ledger.labels)} labels, {len(ledger.skipped)} set aside")
 print(f"asked twice: {len(asked_twice)} image, the one whose answer did not come")
 
 # %%
@@ -74,14 +75,7 @@ set_aside = np.isin(questions, ledger.skipped)
 
 _, ax = plt.subplots(layout="constrained")
 ax.step(number, np.cumsum(kept), where="post", color="#0072B2", label="Labels in the ledger")
-ax.plot(
-    number[set_aside],
-    np.cumsum(kept)[set_aside],
-    "x",
-    color="#D55E00",
-    markersize=9,
-    label="Could not tell",
-)
+ax.plot(number[set_aside], np.cumsum(kept)[set_aside], "x", color="#D55E00", label="Could not tell")
 ax.axvline(42, color="0.4", linestyle=":", label="Breakdown")
 ax.set(xlabel="Questions asked", ylabel="Labels kept", xlim=(0, None), ylim=(0, None))
 ax.grid(alpha=0.3)
