@@ -97,16 +97,16 @@ def link_names(app: Any, doctree: Any) -> None:
 
 
 def target_of(text: str, where: Mapping[str, Any]) -> str | None:
-    """Say what a name means in a docstring; None where it is none of ours. `where` holds the class, if it is of one."""
+    """Say what a name means in a docstring, of whose class and module `where` tells; None where it is none of ours."""
     if text.startswith("skal."):
         return text
-    head, *rest = text.split(".")
-    if head in public_classes():
-        return ".".join([public_classes()[head], *rest])
     owner = public_classes().get(where.get("py:class", ""))
     if owner is not None and text in dict(public_name(owner).members):
         return f"{owner}.{text}"
-    return None
+    head, *rest = text.split(".")
+    beside = f"{where.get('py:module')}.{text}"
+    known = public_classes() | ({text: beside} if beside in page_names() else {})
+    return ".".join([known[head], *rest]) if head in known else None
 
 
 def resolve_elsewhere(app: Any, env: Any, node: Any, content: Any) -> Any:

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skal._html import DiagramWithFactsMixin
 from skal._validation import (
     HasMethods,
     check_class_labels,
@@ -49,7 +50,7 @@ def _classifier_has(method):
     return check
 
 
-class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class LowBudgetClassifier(DiagramWithFactsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Let a sampler choose which rows to label, and train a classifier on just those.
 
     `fit` takes the whole pool with an entry of y for each row, and reads y only at the rows that the
@@ -260,6 +261,12 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n,) or (n, n_classes)
         """
         return self._delegate("decision_function", X)
+
+    def _facts(self):
+        if not hasattr(self, "classes_"):
+            return {}
+        of_sampler = self.sampler_._facts() if isinstance(self.sampler_, DiagramWithFactsMixin) else {}
+        return {"classes": len(self.classes_), **of_sampler}
 
     def _delegate(self, method, X):
         check_is_fitted(self)

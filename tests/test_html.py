@@ -112,6 +112,15 @@ def test_what_a_fit_found_is_shown(blobs):
     assert "picked by" not in warm
 
 
+def test_a_classifier_that_picks_shows_its_picks(blobs):
+    X, y = blobs
+    model = skal.LowBudgetClassifier(KMeansSampler(budget=7), random_state=0)
+    assert facts_below(model) == {}
+    model.fit(X, y)
+    assert facts_below(model) == {"classes": "3", **facts_below(model.sampler_)}
+    assert facts_below(model)["picks"].startswith("7 of 120 rows")
+
+
 def test_of_a_frame_the_index_is_shown_and_escaped(blobs):
     frame = pd.DataFrame(blobs[0], index=[f"{EVIL}{row}" for row in range(120)])
     sampler = KMeansSampler(budget=2, random_state=0).fit(frame)

@@ -92,6 +92,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     See Also
     --------
     CosineKNNClassifier : The labelled rows alone.
+    RidgeProbe : A linear layer, which a new image needs no pool for.
     skal.samplers.GraphCoverageSampler : Which rows to label for this.
 
     Notes
