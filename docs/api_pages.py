@@ -87,8 +87,9 @@ def link_names(app: Any, doctree: Any) -> None:
         return
     for literal in list(doctree.findall(nodes.literal)):
         name = literal.astext().split("(")[0]
-        target = target_of(name, {}) or public_functions().get(name)
-        if target is None or isinstance(literal.parent, (nodes.reference, nodes.title, pending_xref)):
+        target = target_of(name, {}) or public_functions().get(name, "")
+        has_page = not page_names().keys().isdisjoint({full_name(target), full_name(target).rpartition(".")[0]})
+        if not has_page or isinstance(literal.parent, (nodes.reference, nodes.title, pending_xref)):
             continue
         link = pending_xref("", refdomain="py", reftype="obj", reftarget=target, refexplicit=False, refwarn=True)
         link["refdoc"] = app.env.docname

@@ -70,12 +70,12 @@ print(f"asked twice: {len(asked_twice)} image, the one whose answer did not come
 
 kept = np.isin(questions, ledger.labeled_indices)
 kept[41] = False  # the question that the service did not answer
-number = np.arange(1, len(questions) + 1)
-set_aside = np.isin(questions, ledger.skipped)
+number, total = np.arange(1, len(questions) + 1), np.cumsum(kept)
+aside = np.isin(questions, ledger.skipped)
 
 _, ax = plt.subplots(layout="constrained")
-ax.step(number, np.cumsum(kept), where="post", color="#0072B2", label="Labels in the ledger")
-ax.plot(number[set_aside], np.cumsum(kept)[set_aside], "x", color="#D55E00", label="Could not tell")
+ax.step(number, total, where="post", color="#0072B2", label="Labels in the ledger")
+ax.plot(number[aside], total[aside], "x", color="#D55E00", markersize=9, label="Could not tell")
 ax.axvline(42, color="0.4", linestyle=":", label="Breakdown")
 ax.set(xlabel="Questions asked", ylabel="Labels kept", xlim=(0, None), ylim=(0, None))
 ax.grid(alpha=0.3)
