@@ -25,6 +25,7 @@ from skal.samplers import (
     BADGESampler,
     BAITSampler,
     DropQuerySampler,
+    GraphCoverageSampler,
     KMeansSampler,
     MaxHerdingSampler,
     RandomSampler,
@@ -36,6 +37,7 @@ N_LABELED = 100
 
 OURS = {
     "K-means": KMeansSampler(random_state=0),
+    "Graph coverage": GraphCoverageSampler(random_state=0),
     "MaxHerding": MaxHerdingSampler(sigma=1.0, random_state=0),
     "MaxHerding, all references": MaxHerdingSampler(sigma=1.0, max_references=None, random_state=0),
     "ProbCover": MaxHerdingSampler(kernel="tophat", n_clusters=10, random_state=0),

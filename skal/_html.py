@@ -21,6 +21,7 @@ _STYLE = (
     ".skal-repr th, .skal-repr td {border: 0; border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit;"
     " background: transparent; padding: 0.2em 0.8em; text-align: right; vertical-align: top}"
     ".skal-repr th:first-child, .skal-repr td:first-child {text-align: left; padding-left: 0}"
+    ".skal-repr table:not(.skal-facts) td + td {white-space: nowrap}"
     ".skal-repr .skal-facts td {text-align: left; overflow-wrap: anywhere}"
     ".skal-repr .skal-facts th {font-weight: normal; opacity: 0.8; white-space: nowrap}"
     "</style>"
