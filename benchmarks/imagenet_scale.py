@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.bench_beyond_speed import OURS
 from benchmarks.bench_samplers import make_samplers
 from benchmarks.measuring import peak_memory, status_mib
 from benchmarks.pools import describe_machine, imagenet_sized_pool, long_tailed_sizes
@@ -34,6 +35,13 @@ def class_sizes(n: int, n_classes: int) -> np.ndarray:
     return long_tailed_sizes(n, n_classes, min(round(largest), n // 2))
 
 
+def all_samplers(budget: int, n_labeled: int) -> dict:
+    """The paper's samplers, and those beyond it at the size they scale to."""
+    of_paper = make_samplers(budget, n_labeled)
+    beyond = {name: sampler.set_params(budget=budget) for name, sampler in OURS.items() if "all references" not in name}
+    return beyond | of_paper
+
+
 def load_shape(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     sizes = class_sizes(arguments.rows, arguments.classes) if arguments.long_tail else None
     return imagenet_sized_pool(arguments.pool, arguments.features, arguments.rows, arguments.classes, sizes)
@@ -43,7 +51,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     """Fit the one sampler of `arguments` in this process."""
     X, y = load_shape(arguments)
     labeled = RandomSampler(min(1000, len(X) // 10), random_state=1).fit_select(X)
-    sampler = make_samplers(arguments.budget, len(labeled))[arguments.only]
+    sampler = all_samplers(arguments.budget, len(labeled))[arguments.only]
     measured: dict = {}
     with peak_memory(measured):
         picks = sampler.fit(X, y, labeled_indices=labeled).selected_indices_
@@ -62,7 +70,7 @@ def measure_apart(name: str, argv: list[str]) -> dict | str:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    names = list(make_samplers(10, 10))
+    names = list(all_samplers(10, 10))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pool", type=Path, required=True, help="a .npy file, generated where it is missing (1.3 GB)")
     parser.add_argument("--long-tail", action="store_true", help="class sizes of ImageNet-LT")
