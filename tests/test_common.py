@@ -54,7 +54,7 @@ N, D = 40, 5
 
 def quick(entry):
     """An unfitted sampler whose training is short."""
-    return entry.make(max_steps=20) if entry.title == "VAAL" else entry.make()
+    return entry.make(max_steps=5) if entry.title == "VAAL" else entry.make()
 
 
 LONG = ["check_memory_and_memmap_give_the_same_picks", "check_labelled_rows_are_never_picked"]
