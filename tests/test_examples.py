@@ -11,7 +11,7 @@ from skal.datasets import load_fashion_mnist
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 SMALLER = {
     "dask_pool": ["--rows", "20000", "--budget", "70"],
-    "fashion_mnist": ["--images", "500"],
+    "fashion_mnist": ["--images", "250"],
     "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "4"],
     "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
 }

@@ -18,7 +18,7 @@ COLORS = [(220, 40, 40), (40, 200, 60), (50, 60, 220), (230, 210, 50)]
 @pytest.fixture(autouse=True)
 def vaal_trains_shortly(monkeypatch):
     """What it learns is tested elsewhere."""
-    monkeypatch.setitem(VAALSampler.__init__.__kwdefaults__, "max_steps", 50)
+    monkeypatch.setitem(VAALSampler.__init__.__kwdefaults__, "max_steps", 10)
 
 
 @pytest.fixture(autouse=True)

@@ -416,11 +416,11 @@ def test_everything_can_be_done_with_the_keyboard(page):
     assert wanted <= reached
 
 
-def test_500_fed_labels_lose_none(tmp_path, extractor, open_page):
-    draw_images(tmp_path / "photos", n_images=520)
+def test_200_fed_labels_lose_none(tmp_path, extractor, open_page):
+    draw_images(tmp_path / "photos", n_images=210)
     with LabelingProject.create(tmp_path / "p", tmp_path / "photos", classes=COLORS) as project:
         project.embed(extractor)
-        project.select(400, holdout=100)
+        project.select(160, holdout=40)
         truth = {image.row: true_label(image.path) for image in project.queue}
         page = open_page(project)
         # Keys come from within the browser, as fast as it shows the images.
@@ -440,8 +440,8 @@ def test_500_fed_labels_lose_none(tmp_path, extractor, open_page):
         page.press(Keys.ARROW_RIGHT)
         page.wait(lambda: page.is_shown("finished"), 300)
         fed = {int(row): label for row, label in page.run("return fed")}
-        assert (len(fed), page.text("finished-title")) == (500, "All are done")
+        assert (len(fed), page.text("finished-title")) == (200, "All are done")
         assert fed == truth, time.monotonic() - begin
     with LabelingProject.open(tmp_path / "p") as project:
         assert project.labels == truth
-        assert len(project.ledger.history) == 500
+        assert len(project.ledger.history) == 200

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from skal.vision import FineTuneClassifier, FixMatchClassifier, _checkpoint
-from tests.vision.conftest import small_backbone
+from tests.vision.conftest import images_of, small_backbone
 
 KINDS = {"fine-tuned": FineTuneClassifier, "from scratch": FineTuneClassifier, "FixMatch": FixMatchClassifier}
 
@@ -24,6 +25,13 @@ def make_classifier(kind, **changes):
         "FixMatch": {"n_steps": 40, "mu": 1, "steps_an_epoch": 7},
     }[kind]
     return KINDS[kind](**(settings | changes))
+
+
+@cache
+def never_interrupted(kind):
+    """A training of the images of `pool`."""
+    y = np.arange(60) % 3
+    return make_classifier(kind).fit(images_of(y, np.random.default_rng(0)), np.array(["red", "green", "blue"])[y])
 
 
 def assert_same_end(found, expected):
@@ -75,7 +83,7 @@ def interrupt_after(monkeypatch, n_steps, error):
 def test_interrupted_at_any_step_it_is_usable_and_goes_on(kind, n_steps, pool, tmp_path, monkeypatch):
     images, y = pool
     monkeypatch.setattr(_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    whole = make_classifier(kind).fit(images, y)
+    whole = never_interrupted(kind)
     assert whole.n_steps_ == 40
     classifier = make_classifier(kind, checkpoint_folder=tmp_path)
     with monkeypatch.context() as patch:
