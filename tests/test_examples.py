@@ -12,7 +12,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 SMALLER = {
     "dask_pool": ["--rows", "20000", "--budget", "70"],
     "fashion_mnist": ["--images", "250"],
-    "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "4"],
+    "fine_tune_fashion_mnist": ["--images", "60", "--epochs", "3"],
     "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
 }
 PACKAGES = {
