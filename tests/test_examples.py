@@ -42,8 +42,10 @@ def skip_without_its_data_and_packages(name):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 @pytest.mark.slow
-def test_example_runs(path, capsys, monkeypatch, tmp_path):
+def test_example_runs(path, capsys, monkeypatch, tmp_path, request):
     skip_without_its_data_and_packages(path.stem)
+    if path.stem == "dask_pool":
+        request.getfixturevalue("forked_workers")
     monkeypatch.setattr(sys, "argv", [str(path), *SMALLER.get(path.stem, [])])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")

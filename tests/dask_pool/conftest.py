@@ -7,7 +7,6 @@ pytest.importorskip("distributed", reason="dask and distributed are not installe
 
 import dask
 from distributed import Client, LocalCluster
-from distributed.utils import get_mp_context
 
 from skal._core.restricted import _run
 from skal._dask._rows import widest_tile_rows
@@ -49,15 +48,6 @@ def expected(X, y):
         return known[name]
 
     return of
-
-
-@pytest.fixture(scope="session")
-def forked_workers():
-    """Workers are forked from a process that has imported what they need, which takes a worker seconds by itself."""
-    settings = {"distributed.worker.multiprocessing-method": "forkserver", "distributed.worker.profile.enabled": False}
-    with dask.config.set(settings):
-        get_mp_context().set_forkserver_preload(["pytest", "distributed.nanny", "skal.classifiers", "skal.samplers"])
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ INTEGER_POOLS = {
 
 
 @pytest.mark.parametrize("n_labeled", [0, 1, 25])
-@pytest.mark.parametrize("candidates", [1, 2, 7, 1024])
+@pytest.mark.parametrize("candidates", [pytest.param(1, marks=pytest.mark.slow), 2, 7, 1024])
 @pytest.mark.parametrize("kind", INTEGER_POOLS)
 def test_exactly_the_sequential_greedy_on_integers(kind, candidates, n_labeled, rng, monkeypatch):
     monkeypatch.setattr(_k_center, "_N_CANDIDATES", candidates)

@@ -76,7 +76,7 @@ def interrupt_after(monkeypatch, n_steps, error):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_steps", [1, 7, 8, 28, 39, 40])
+@pytest.mark.parametrize("n_steps", [1, 7, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (28, 39, 40))])
 def test_interrupted_at_any_step_it_is_usable_and_goes_on(kind, n_steps, pool, tmp_path, monkeypatch):
     images, y = pool
     monkeypatch.setattr(_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)

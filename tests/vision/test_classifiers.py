@@ -133,6 +133,7 @@ def test_a_seed_says_it_all_whatever_surrounds_the_call(make, pool):
 
 
 @both
+@pytest.mark.slow
 def test_workers_change_nothing(make, pool, tmp_path):
     images, y = pool
     paths = in_files(images[:20], tmp_path)
