@@ -7,6 +7,9 @@ INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --di
 IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
+# On data as small as the tests' more threads only wait for each other.
+export OMP_NUM_THREADS ?= 1
+
 .PHONY: demo test quick lint types format docs clean
 
 demo: $(call STAMP,all)  ## Choose digits to label and show what that bought

@@ -50,6 +50,20 @@ def digits():
     return train_test_split(X.astype(np.float32), y, test_size=600, stratify=y, random_state=0)
 
 
+@pytest.fixture(scope="session")
+def forked_workers():
+    """Dask's workers are forked from a process that has imported what they need, which takes each seconds by itself."""
+    pytest.importorskip("distributed", reason="distributed is not installed; it comes with skal-al[dask]")
+    import dask
+    from distributed.utils import get_mp_context
+
+    settings = {"distributed.worker.multiprocessing-method": "forkserver", "distributed.worker.profile.enabled": False}
+    with dask.config.set(settings):
+        imported = ["pytest", "distributed.nanny", "skal.classifiers", "skal.features", "skal.samplers"]
+        get_mp_context().set_forkserver_preload(imported)
+        yield
+
+
 class CountingLabels:
     """Labels that note which rows are looked up, and refuse to be read all at once."""
 

@@ -45,6 +45,8 @@ def test_without_matplotlib_the_demo_says_what_to_install(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("skal._demo.BUDGETS", (10,))
+    monkeypatch.setattr("skal._demo.N_SEEDS", 1)
     (tmp_path / "taken").write_text("a file")
     result = CliRunner().invoke(app, ["demo", "--output", str(tmp_path / "taken")])
     assert result.exit_code == 1

@@ -16,8 +16,8 @@ PLOTS = sorted(FOLDER.glob("plot_*.py"))
 EXAMPLES = sorted(set(FOLDER.glob("*.py")) - set(PLOTS))
 SMALLER = {
     "dask_pool": ["--rows", "20000", "--budget", "70"],
-    "fashion_mnist": ["--images", "500"],
-    "fine_tune_fashion_mnist": ["--images", "100", "--epochs", "4"],
+    "fashion_mnist": ["--images", "250"],
+    "fine_tune_fashion_mnist": ["--images", "60", "--epochs", "3"],
     "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
 }
 PACKAGES = {
@@ -48,8 +48,10 @@ def skip_without_its_data_and_packages(name):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 @pytest.mark.slow
-def test_example_runs(path, capsys, monkeypatch, tmp_path):
+def test_example_runs(path, capsys, monkeypatch, tmp_path, request):
     skip_without_its_data_and_packages(path.stem)
+    if path.stem == "dask_pool":
+        request.getfixturevalue("forked_workers")
     monkeypatch.setattr(sys, "argv", [str(path), *SMALLER.get(path.stem, [])])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -13,31 +13,28 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def seconds(code):
-    """Of the processor: what else runs on the machine does not count."""
-    timed = f"import time; start = time.process_time()\n{code}\nprint(time.process_time() - start)"
-    return min(float(run(timed)) for _ in range(2))
-
-
-def modules_after(code):
-    return set(json.loads(run(f"import json, sys\n{code}\nprint(json.dumps(list(sys.modules)))")))
-
-
 def test_the_bare_import_loads_nothing_heavy():
-    loaded = modules_after("import skal")
-    assert not loaded & {"torch", "sklearn", "numpy", "scipy", "faiss", "matplotlib"}
+    loaded = json.loads(run("import json, sys, skal; print(json.dumps(list(sys.modules)))"))
+    assert not set(loaded) & {"torch", "sklearn", "numpy", "scipy", "faiss", "matplotlib"}
+
+
+STEPS = """
+import json, sys, time
+start = time.process_time()  # what else runs on the machine does not count
+import torch, sklearn.base, sklearn.utils.validation
+peers = time.process_time() - start
+import skal.samplers
+samplers = time.process_time() - start
+import skal.classifiers, skal.evaluation, skal.plotting
+print(json.dumps([peers, samplers, list(sys.modules)]))
+"""
 
 
 @pytest.mark.slow
-def test_samplers_load_only_what_selection_needs():
-    loaded = modules_after("import skal.samplers, skal.classifiers, skal.evaluation, skal.plotting")
-    assert not loaded & {"matplotlib", "kornia", "faiss", "typer"}
-
-
-@pytest.mark.slow
-def test_samplers_cost_little_more_than_torch_and_scikit_learn():
-    peers = seconds("import torch, sklearn.base, sklearn.utils.validation")
-    assert seconds("import skal.samplers") <= 1.3 * peers
+def test_samplers_load_only_what_selection_needs_and_cost_little_more_than_torch_and_scikit_learn():
+    peers, samplers, loaded = json.loads(run(STEPS))
+    assert not set(loaded) & {"matplotlib", "kornia", "faiss", "typer"}
+    assert samplers <= 1.3 * peers
 
 
 def test_names_load_on_first_use():

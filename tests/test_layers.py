@@ -41,15 +41,21 @@ def imported_modules(path):
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down(path):
-    level = LAYERS.index(room_of(path))
-    for module in imported_modules(path):
-        top, *rest = module.split(".")
-        if top == "skal" and rest:
-            assert LAYERS.index(rest[0]) <= level, f"{path} imports {module}, which stands above it"
-        if room_of(path) in ("_core", "_files"):
-            assert top != "sklearn", f"{path} imports {module}: {room_of(path)} knows no scikit-learn"
+@pytest.mark.parametrize("room", LAYERS)
+def test_imports_go_down(room):
+    files = [path for path in FILES if room_of(path) == room]
+    assert files
+    for path in files:
+        for module in imported_modules(path):
+            top, *rest = module.split(".")
+            if top == "skal" and rest:
+                assert LAYERS.index(rest[0]) <= LAYERS.index(room), f"{path} imports {module}, which stands above it"
+            if room in ("_core", "_files"):
+                assert top != "sklearn", f"{path} imports {module}: {room} knows no scikit-learn"
+
+
+def test_every_file_has_a_layer():
+    assert {room_of(path) for path in FILES} == set(LAYERS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "features").glob("*.py")), ids=lambda path: path.name)
@@ -60,11 +66,10 @@ def test_imports_within_the_vision_room_go_one_way(path):
             assert VISION.index(module.removeprefix(prefix)) < VISION.index(path.stem), f"{path.name}: {module}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_features_and_datasets_do_not_know_each_other(path):
-    for room, other in (("features", "datasets"), ("datasets", "features")):
-        if room_of(path) == room:
-            assert not [m for m in imported_modules(path) if m.split(".")[:2] == ["skal", other]]
+@pytest.mark.parametrize(("room", "other"), [("features", "datasets"), ("datasets", "features")])
+def test_features_and_datasets_do_not_know_each_other(room, other):
+    for path in sorted((ROOT / room).rglob("*.py")):
+        assert not [m for m in imported_modules(path) if m.split(".")[:2] == ["skal", other]], path
 
 
 def test_the_picture_shows_them_as_they_are():

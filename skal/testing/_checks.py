@@ -145,9 +145,10 @@ def check_same_seed_same_picks(sampler: Any) -> None:
 
 def check_memory_and_memmap_give_the_same_picks(sampler: Any) -> None:
     """However little memory is allowed, and wherever the rows lie."""
-    y = np.random.default_rng(5).integers(0, 4, size=3000)
+    n_rows = 2100  # more than a tile; what compares all pairs takes twice as long on 3,000
+    y = np.random.default_rng(5).integers(0, 4, size=n_rows)
     for dtype, memories in ((np.float16, (0.03,)), (np.float32, (1e-6, 0.03, 1024)), (np.float64, (0.03,))):
-        X = plain_pool(3000).astype(dtype)
+        X = plain_pool(n_rows).astype(dtype)
         expected = _with_budget(sampler, 20).fit(X, y).selected_indices_
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pool.npy"

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from skal.features import resnet
+from skal.features._backbones import ExpectedInput
 from skal.samplers import VAALSampler
 
 COLORS = [(220, 40, 40), (40, 200, 60), (50, 60, 220), (230, 210, 50)]
@@ -17,7 +18,14 @@ COLORS = [(220, 40, 40), (40, 200, 60), (50, 60, 220), (230, 210, 50)]
 @pytest.fixture(autouse=True)
 def vaal_trains_shortly(monkeypatch):
     """What it learns is tested elsewhere."""
-    monkeypatch.setitem(VAALSampler.__init__.__kwdefaults__, "max_steps", 50)
+    monkeypatch.setitem(VAALSampler.__init__.__kwdefaults__, "max_steps", 10)
+
+
+@pytest.fixture(autouse=True)
+def backbones_expect_small_images(monkeypatch):
+    """The files here are no larger, and 224 pixels a side take 20 times as long."""
+    _, *others = ExpectedInput.__init__.__defaults__
+    monkeypatch.setattr(ExpectedInput.__init__, "__defaults__", (48, *others))
 
 
 def pixels_of(label, rng):

@@ -44,7 +44,7 @@ def budgets_of(number):
 
 def command(number, datasets, weights, output, *more):
     of_data = ("--data", datasets / FOLDER_OF[number], "--weights", weights, "--any-size", "--workers", 0)
-    short = ("--steps", 2, "--batch-size", 2, "--epochs", 1)
+    short = ("--steps", 1, "--batch-size", 2, "--epochs", 1)
     return (
         number,
         *of_data,

@@ -51,7 +51,7 @@ def expected(X, y):
 
 
 @pytest.fixture(scope="session")
-def cluster():
+def cluster(forked_workers):
     """Two workers of one thread each; a nanny starts another for each that dies, however long that takes."""
     timeouts = {
         "skal.workers-timeout": "30s",

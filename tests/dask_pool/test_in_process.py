@@ -177,6 +177,7 @@ def test_what_was_learned_carries_over_between_kinds_of_pools(X, y, expected):
         np.testing.assert_array_equal(of_chunks, of_array)
 
 
+@pytest.mark.slow
 def test_rounds(X, y):
     for rounds in (
         MultiKMeansSampler(budgets=(10, 30), random_state=0),

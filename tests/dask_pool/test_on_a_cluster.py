@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("name", sorted({*FITS} - {"lloyd_euclidean", "core_set_random", "entropy"}))  # like others
 def test_two_workers_find_what_one_process_finds(name, X, y, client, expected):
-    picks, inertia, labels = outcome(name, in_chunks(X, 4096), y)
+    picks, inertia, labels = outcome(name, in_chunks(X, 8192), y)
     np.testing.assert_array_equal(picks, expected(name)[0])
     assert inertia == expected(name)[1]
     np.testing.assert_array_equal(labels, expected(name)[2])
@@ -211,7 +211,7 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
     assert 0 < n_again <= killer.executions.n_lost
 
 
-def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, X, y):
+def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, forked_workers, X, y):
     with (
         dask.config.set({"skal.workers-timeout": "3s"}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,

@@ -236,11 +236,11 @@ def test_a_list_may_begin_with_a_byte_order_mark(name, write):
 
 @pytest.mark.slow
 def test_many_missing_images_are_counted(imagenet_lt):
-    root = imagenet_lt(115_846)
+    root = imagenet_lt(20_000)
     for name in ("n00000000", "n00000007"):
         (root / "train" / name / "1.JPEG").unlink()
-    with pytest.raises(FileNotFoundError, match=r"n00000000/1\.JPEG.*and 229 more"):
-        load_imagenet_lt(root)
+    with pytest.raises(FileNotFoundError, match=r"n00000000/1\.JPEG.*and 37 more"):
+        load_imagenet_lt(root, check_sizes=False)
 
 
 def test_imagenet_whose_validation_images_were_not_sorted_says_so(write):

@@ -225,9 +225,10 @@ def test_a_file_may_be_repaired_before_it_is_read(files, tmp_path):
 
 @pytest.mark.slow
 def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tmp_path):
+    files = files[:11]  # three steps
     Image.new("RGB", (1, 1)).save(files[9], format="BMP")
     files[9].write_bytes(files[9].read_bytes()[:20])
-    with pytest.warns(UserWarning, match="1 of 23 images were left out"):
+    with pytest.warns(UserWarning, match="1 of 11 images were left out"):
         expected = embed(files, on_error="skip")
     code, n_lines = _embedding_file.EmbeddingFile.append.__code__, 0
     for at in range(100):

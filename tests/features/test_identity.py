@@ -2,9 +2,7 @@
 
 import functools
 import logging
-import os
 import re
-import subprocess
 import sys
 import types
 
@@ -210,30 +208,6 @@ def test_what_cannot_be_looked_into_needs_a_version():
 )
 def test_other_things_are_told_apart(one, other):
     assert describe(one) == describe(one) != describe(other)
-
-
-@pytest.mark.slow
-def test_another_process_describes_the_same(tmp_path):
-    script = tmp_path / "user_code.py"
-    script.write_text(
-        "import torch\nfrom skal.features._identity import describe, describe_backbone\n"
-        "class Backbone(torch.nn.Module):\n"
-        "    names = {'a', 'b', 'c'}\n"
-        "    def forward(self, x):\n        return x if x in {1, 'z', None} else len(self.names)\n"
-        "def transform(x, of=frozenset({'p', 'q'})):\n    return [each for each in x if each in {'r', 's', 't'}]\n"
-        "print(describe(transform), describe_backbone(Backbone()))\n"
-    )
-    outputs = [
-        subprocess.run(
-            [sys.executable, script],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in "01"
-    ]
-    assert outputs[0] == outputs[1] != ""
 
 
 GLOBAL_SCALE = 2.0

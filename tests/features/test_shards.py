@@ -110,7 +110,7 @@ def test_shards_of_another_size_and_other_folders_are_refused(images, tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_embed_a_shard_each(image_files, images, tmp_path):
+def test_workers_embed_a_shard_each(image_files, images, tmp_path, forked_workers):
     distributed = pytest.importorskip("distributed", reason="distributed is not installed; it comes with skal-al[dask]")
     image_files[20].write_bytes(b"no image")
     extractor = make_extractor(on_error="skip", num_workers=2)

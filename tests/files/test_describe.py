@@ -337,9 +337,11 @@ def test_locks_decide_nothing():
 
 @pytest.mark.slow
 def test_another_process_describes_alike(tmp_path):
+    """What estimators are, and what embeds images."""
     script = tmp_path / "script.py"
     script.write_text(
         "from skal._files._describe import describe\n"
+        "from skal.features import _identity\n"
         "from sklearn.base import BaseEstimator, ClassifierMixin\n"
         "import enum, logging, numpy as np, torch\n"
         "LOGGER, RNG = logging.getLogger(__name__), np.random.default_rng(0)\n"
@@ -348,7 +350,12 @@ def test_another_process_describes_alike(tmp_path):
         "    def fit(self, X, y, sample_weight=None):\n        LOGGER.info(RNG.normal(), Color.RED)\n"
         "    def transform(self, X):\n        return X\n"
         "def outer(by):\n    return lambda text: text in {'a', 'b', 'c'} and any(each == by for each in text)\n"
-        "print(describe([outer, outer(3), {'x': 1, 'y': {'d', 'e', 'f'}}, len, Own(), torch.nn.Linear, Color.RED]))"
+        "print(describe([outer, outer(3), {'x': 1, 'y': {'d', 'e', 'f'}}, len, Own(), torch.nn.Linear, Color.RED]))\n"
+        "class Backbone(torch.nn.Module):\n"
+        "    names = {'a', 'b', 'c'}\n"
+        "    def forward(self, x):\n        return x if x in {1, 'z', None} else len(self.names)\n"
+        "def transform(x, of=frozenset({'p', 'q'})):\n    return [each for each in x if each in {'r', 's', 't'}]\n"
+        "print(_identity.describe(transform), _identity.describe_backbone(Backbone()))\n"
     )
     said = {
         subprocess.run(

@@ -137,8 +137,9 @@ def test_a_plan_records_nothing_and_covers_more_than_random_picks(project):
 
 
 @pytest.mark.slow
-def test_copies_are_found_in_a_pool_too_large_for_all_pairs(rng):
-    X = rng.normal(size=(66_000, 8)).astype(np.float32)
+def test_copies_are_found_in_a_pool_too_large_for_all_pairs(rng, monkeypatch):
+    monkeypatch.setattr("skal.pool._view._EXACT_UP_TO_ROWS", 16_000)  # 65,536
+    X = rng.normal(size=(20_000, 8)).astype(np.float32)
     X[-200:] = X[:200] * 3 + rng.normal(scale=1e-5, size=(200, 8))
     groups = Neighborhood.of(X).groups()
     assert (groups[-200:] == groups[:200]).mean() > 0.95

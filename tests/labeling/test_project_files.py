@@ -195,19 +195,19 @@ def test_files_of_the_project_with_windows_line_ends(closed):
 
 
 @pytest.mark.slow
-def test_100_000_files(tmp_path):
+def test_20_000_files(tmp_path):
     """Links to a few files, for what is slow is their number. Everything is compared with a plain listing."""
     folders = [tmp_path / "photos" / f"{number:02}" for number in range(50)]
     for number, folder in enumerate(folders):
         folder.mkdir(parents=True)
         Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / "0000.png")
-        for copy in range(1, 2000):
+        for copy in range(1, 400):
             os.link(folder / "0000.png", folder / f"{copy:04}.png")
     listed = sorted(path.relative_to(tmp_path / "photos").as_posix() for path in (tmp_path / "photos").rglob("*.png"))
     with LabelingProject.create(tmp_path / "p", tmp_path / "photos") as project:
         assert [image.path for image in project.images] == listed
-        assert len(listed) == 100_000
-        project.label(99_999, "red")
+        assert len(listed) == 20_000
+        project.label(19_999, "red")
     (folders[3] / "0007.png").unlink()
     (folders[4] / "0007.png").rename(folders[4] / "new name.png")
     (folders[5] / "0007.png").unlink()
@@ -218,8 +218,8 @@ def test_100_000_files(tmp_path):
         assert (changes.changed, changes.new) == ((changed,), ())
         assert {*changes.missing, *(row for row, _ in changes.renamed)} == {gone, project.row_of("04/0007.png")}
         assert [path for _, path in changes.renamed] == ["04/new name.png"]
-        assert project.status().n_images == 100_000
-        assert project.labels == {99_999: "red"}
+        assert project.status().n_images == 20_000
+        assert project.labels == {19_999: "red"}
 
 
 def test_links_are_followed_and_one_that_leads_back_is_refused(photos, tmp_path):

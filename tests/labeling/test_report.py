@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -116,13 +117,12 @@ def test_the_same_bytes_in_another_place_time_zone_language_and_hash_seed(labele
         "import sys; from skal.labeling import LabelingProject as P; p = P.open(sys.argv[1], read_only=True); "
         "p.report(sys.argv[2], price=0.5)"
     )
-    for number, (zone, language) in enumerate((("Asia/Kathmandu", "de_DE.UTF-8"), ("America/Caracas", "C"))):
-        written = tmp_path / f"{number}.html"
-        environment = {**os.environ, "TZ": zone, "LC_ALL": language, "PYTHONHASHSEED": str(number + 1)}
-        environment["OMP_NUM_THREADS"] = str(number + 1)
-        command = [sys.executable, "-W", "ignore", "-c", code, tmp_path / "elsewhere/photos.skal", written]
-        subprocess.run(command, check=True, env=environment)
-        assert written.read_bytes() == expected
+    written = tmp_path / "elsewhere.html"
+    environment = {**os.environ, "TZ": "Asia/Kathmandu", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "1"}
+    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads() + 1)
+    command = [sys.executable, "-W", "ignore", "-c", code, tmp_path / "elsewhere/photos.skal", written]
+    subprocess.run(command, check=True, env=environment)
+    assert written.read_bytes() == expected
 
 
 HOSTILE = (
@@ -337,13 +337,11 @@ def test_the_command(labeled, tmp_path):
     assert json.loads(run.stdout) == {"report": str(labeled.folder / "report.html")}
 
 
-@pytest.mark.slow
-def test_without_jinja2_the_extra_is_named_and_all_else_works(labeled):
-    code = (
-        "import sys; sys.modules['jinja2'] = None; from skal.labeling import LabelingProject as P; "
-        "p = P.open(sys.argv[1], read_only=True); p.status(); "
-        "assert not [name for name in sys.modules if name.startswith('skal.labeling.report')]; p.report('x')"
-    )
-    run = subprocess.run([sys.executable, "-c", code, labeled.folder], capture_output=True, text=True)
-    assert "ImportError: The report needs Jinja2" in run.stderr
-    assert "[label]" in run.stderr
+def test_without_jinja2_the_extra_is_named_and_all_else_works(labeled, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("skal.labeling.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    labeled.status()
+    assert not [name for name in sys.modules if name.startswith("skal.labeling.report")]
+    with pytest.raises(ImportError, match=r"The report needs Jinja2.*\[label\]"):
+        labeled.report("x")

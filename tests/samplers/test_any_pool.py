@@ -17,6 +17,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 @pytest.mark.filterwarnings("ignore:scaling=None takes the features as they are")
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", POOL_SAMPLERS, ids=lambda entry: entry.name)
+@settings(max_examples=max(20, settings.default.max_examples * 2 // 3))
 @given(
     kind=KINDS,
     n_rows=st.integers(2, 60),

@@ -46,25 +46,26 @@ def assert_sequential(X, metric, budget, labeled=()):
     assert sampler.radius_ == radius
 
 
+N_ROWS = 160  # more than twice as many as distances are computed ahead for
 INTEGER_POOLS = {
-    "few values, many ties": lambda rng: rng.integers(0, 3, size=(400, 4)),
-    "many values": lambda rng: rng.integers(-200, 200, size=(400, 6)),
-    "three distinct rows": lambda rng: rng.integers(-9, 9, size=(3, 5))[rng.integers(3, size=400)],
-    "all the same": lambda rng: np.full((400, 2), 7),
-    "constant columns and an offset": lambda rng: rng.integers(0, 9, size=(400, 3)) * [0, 1, 2] + 1_000_003,
-    "zero rows": lambda rng: rng.integers(0, 9, size=(400, 3)) * rng.integers(0, 2, size=(400, 1)),
-    "a line": lambda rng: np.arange(400)[:, None],
+    "few values, many ties": lambda rng: rng.integers(0, 3, size=(N_ROWS, 4)),
+    "many values": lambda rng: rng.integers(-200, 200, size=(N_ROWS, 6)),
+    "three distinct rows": lambda rng: rng.integers(-9, 9, size=(3, 5))[rng.integers(3, size=N_ROWS)],
+    "all the same": lambda rng: np.full((N_ROWS, 2), 7),
+    "constant columns and an offset": lambda rng: rng.integers(0, 9, size=(N_ROWS, 3)) * [0, 1, 2] + 1_000_003,
+    "zero rows": lambda rng: rng.integers(0, 9, size=(N_ROWS, 3)) * rng.integers(0, 2, size=(N_ROWS, 1)),
+    "a line": lambda rng: np.arange(N_ROWS)[:, None],
 }
 
 
-@pytest.mark.parametrize("n_labeled", [0, 1, 60])
-@pytest.mark.parametrize("candidates", [1, 2, 7, 1024])
+@pytest.mark.parametrize("n_labeled", [0, 1, 25])
+@pytest.mark.parametrize("candidates", [pytest.param(1, marks=pytest.mark.slow), 2, 7, 1024])
 @pytest.mark.parametrize("kind", INTEGER_POOLS)
 def test_exactly_the_sequential_greedy_on_integers(kind, candidates, n_labeled, rng, monkeypatch):
     monkeypatch.setattr(_k_center, "_N_CANDIDATES", candidates)
     X = INTEGER_POOLS[kind](rng)
-    labeled = rng.permutation(400)[:n_labeled]
-    for budget in (1, 50, 400 - n_labeled):
+    labeled = rng.permutation(N_ROWS)[:n_labeled]
+    for budget in (1, 50, N_ROWS - n_labeled):
         assert_sequential(X, "euclidean", budget, labeled)
 
 
@@ -136,7 +137,7 @@ def test_the_number_of_threads_changes_nothing(rng):
 
 
 def test_a_copy_of_a_pick_is_no_distance_away(rng):
-    X = rng.normal(size=(30, 64)).astype(np.float32)[rng.integers(30, size=400)]
+    X = rng.normal(size=(30, 64)).astype(np.float32)[rng.integers(30, size=N_ROWS)]
     for metric in ("cosine", "euclidean"):
         sampler = CoreSetSampler(60, metric=metric).fit(X)
         assert sampler.radius_ == 0

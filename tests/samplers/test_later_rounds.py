@@ -17,6 +17,12 @@ def photos():
     return X.astype(np.float32), photo
 
 
+@pytest.fixture(scope="module")
+def first(photos):
+    """The first round: 50 photos."""
+    return KMeansSampler(50, random_state=0).fit_select(photos[0])
+
+
 SAMPLERS = [
     KMeansSampler(50, random_state=0), KMeansSampler(50, random_state=1), KMeansSampler(50, init="random"),
     KMeansSampler(50, algorithm="restricted", random_state=0), KMeansSampler(50, metric="euclidean", random_state=0),
@@ -25,9 +31,8 @@ SAMPLERS = [
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
-def test_hardly_a_near_copy_of_a_labelled_row_is_bought(sampler, photos):
+def test_hardly_a_near_copy_of_a_labelled_row_is_bought(sampler, photos, first):
     X, photo = photos
-    first = KMeansSampler(50, random_state=0).fit_select(X)
     second = sampler.fit_select(X, labeled_indices=first)
     assert np.isin(photo[second], photo[first]).mean() <= 0.02
 
@@ -40,9 +45,8 @@ def test_rounds_buy_hardly_a_photo_twice(rounds, photos):
     assert len(np.unique(photo[picks])) >= 148
 
 
-def test_the_papers_rule_buys_them(photos):
+def test_the_papers_rule_buys_them(photos, first):
     X, photo = photos
-    first = KMeansSampler(50, random_state=0).fit_select(X)
     second = KMeansSampler(50, labeled_rows="skip", random_state=0).fit_select(X, labeled_indices=first)
     assert np.isin(photo[second], photo[first]).mean() > 0.9
 
@@ -58,9 +62,8 @@ def test_a_cluster_that_holds_a_label_gives_nothing(blobs):
     assert (np.diff(sizes) <= 0).all()
 
 
-def test_what_is_covered_is_covered_in_another_pool_too(photos):
+def test_what_is_covered_is_covered_in_another_pool_too(photos, first):
     X, photo = photos
-    first = KMeansSampler(50, random_state=0).fit_select(X)
     second = KMeansSampler(50, random_state=0).fit(X, labeled_indices=first)
     np.testing.assert_array_equal(second.select(X), second.selected_indices_)
     elsewhere = second.select(X[::2])

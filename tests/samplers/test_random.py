@@ -16,5 +16,5 @@ def test_smaller_budgets_are_prefixes(rng):
 @pytest.mark.slow
 def test_every_row_is_equally_likely():
     X = np.zeros((10, 1))
-    counts = sum(np.bincount(RandomSampler(budget=3, random_state=s).fit_select(X), minlength=10) for s in range(3000))
-    np.testing.assert_allclose(counts / 3000, 0.3, atol=0.04)
+    counts = sum(np.bincount(RandomSampler(budget=3, random_state=s).fit_select(X), minlength=10) for s in range(1000))
+    np.testing.assert_allclose(counts / 1000, 0.3, atol=0.06)

@@ -37,16 +37,16 @@ def make_pool(kind, rng):
 
 POOLS = ["groups", "copies", "integers", "wide", "cone", "odd"]
 SAMPLERS = [
-    KMeansSampler(20, random_state=0),
+    KMeansSampler(20, n_init=3, max_iter=4, random_state=0),
     KMeansSampler(60, algorithm="restricted", random_state=0),
     KMeansSampler(37, metric="euclidean", algorithm="restricted", random_state=0),
-    KMeansSampler(17, metric="euclidean", algorithm="lloyd", n_init=2, random_state=0),
-    UniformKMeansSampler(20, n_clusters=8, random_state=0),
+    KMeansSampler(17, metric="euclidean", algorithm="lloyd", n_init=2, max_iter=10, random_state=0),
+    UniformKMeansSampler(10, n_clusters=4, random_state=0),
     CoreSetSampler(60),
     MarginSampler(60, random_state=0),
     MaxEntropySampler(60, classifier=CosineKNNClassifier(3), random_state=0),
     BADGESampler(60, random_state=0),
-    BAITSampler(20, random_state=0),
+    BAITSampler(6, random_state=0),
 ]
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from skal.vision import FineTuneClassifier, FixMatchClassifier, _checkpoint
-from tests.vision.conftest import small_backbone
+from tests.vision.conftest import images_of, small_backbone
 
 KINDS = {"fine-tuned": FineTuneClassifier, "from scratch": FineTuneClassifier, "FixMatch": FixMatchClassifier}
 
@@ -26,6 +27,13 @@ def make_classifier(kind, **changes):
     return KINDS[kind](**(settings | changes))
 
 
+@cache
+def never_interrupted(kind):
+    """A training of the images of `pool`."""
+    y = np.arange(60) % 3
+    return make_classifier(kind).fit(images_of(y, np.random.default_rng(0)), np.array(["red", "green", "blue"])[y])
+
+
 def assert_same_end(found, expected):
     assert found.loss_curve_ == expected.loss_curve_
     assert found.n_steps_ == expected.n_steps_
@@ -34,24 +42,21 @@ def assert_same_end(found, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["fine-tuned", "FixMatch"])
-def test_killed_and_resumed_it_ends_on_the_same_bits(kind, tmp_path):
+def test_killed_and_resumed_they_end_on_the_same_bits(tmp_path):
     from tests.vision.killed_training import data
 
-    command = [sys.executable, "-m", "tests.vision.killed_training", kind, str(tmp_path)]
+    kinds = ["fine-tuned", "FixMatch"]
+    command = [sys.executable, "-m", "tests.vision.killed_training", str(tmp_path), *kinds]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-        for line in process.stdout:
-            if int(line) >= 17:  # in the middle of an epoch
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
+    said = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=True).stdout
+    assert said.split() == [str(-signal.SIGKILL)] * 2
     images, y = data()
-    (kept,) = tmp_path.glob("*.safetensors")
-    _, facts = _checkpoint.read_tensors(kept)
-    assert 17 <= facts["n_done"] < 40
-    resumed = make_classifier(kind, checkpoint_folder=tmp_path).fit(images, y)
-    assert_same_end(resumed, make_classifier(kind).fit(images, y))
+    for kind in kinds:
+        (kept,) = (tmp_path / kind).glob("*.safetensors")
+        _, facts = _checkpoint.read_tensors(kept)
+        assert 17 <= facts["n_done"] < 40
+        resumed = make_classifier(kind, checkpoint_folder=tmp_path / kind).fit(images, y)
+        assert_same_end(resumed, make_classifier(kind).fit(images, y))
 
 
 class Interrupted(Exception):
@@ -71,11 +76,11 @@ def interrupt_after(monkeypatch, n_steps, error):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_steps", [1, 7, 8, 28, 39, 40])
+@pytest.mark.parametrize("n_steps", [1, 7, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (28, 39, 40))])
 def test_interrupted_at_any_step_it_is_usable_and_goes_on(kind, n_steps, pool, tmp_path, monkeypatch):
     images, y = pool
     monkeypatch.setattr(_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    whole = make_classifier(kind).fit(images, y)
+    whole = never_interrupted(kind)
     assert whole.n_steps_ == 40
     classifier = make_classifier(kind, checkpoint_folder=tmp_path)
     with monkeypatch.context() as patch:

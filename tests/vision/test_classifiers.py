@@ -45,6 +45,7 @@ def in_files(images, folder, sizes=((12, 12),)):
 
 
 @both
+@pytest.mark.slow
 def test_it_learns_from_arrays_paths_folders_and_records(make, pool, tmp_path):
     images, y = pool
     paths = in_files(images, tmp_path)
@@ -133,6 +134,7 @@ def test_a_seed_says_it_all_whatever_surrounds_the_call(make, pool):
 
 
 @both
+@pytest.mark.slow
 def test_workers_change_nothing(make, pool, tmp_path):
     images, y = pool
     paths = in_files(images[:20], tmp_path)

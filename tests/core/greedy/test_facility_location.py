@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skal._core.blocks import Blocks
@@ -52,8 +52,9 @@ POOLS = {
 
 
 @pytest.mark.parametrize("kind", POOLS)
+@settings(max_examples=max(10, settings.default.max_examples // 2))
 @given(
-    n_rows=st.integers(2, 60),
+    n_rows=st.integers(2, 40),
     sigma=st.sampled_from([0.1, 1.0, 5.0]),
     is_weighted=st.booleans(),
     n_covered=st.integers(0, 3),
