@@ -84,9 +84,10 @@ class DaskBlocks(Blocks):
         shared: Any,
         tile_rows: int | None = None,
     ) -> Blocks:
-        """Keep the vectors where they are made."""
+        """Keep the vectors where they are made, in chunks that begin at multiples of their own tiles."""
         call = KernelCall(kernel, self._preparation, self.tile_rows, shared)
-        chunks = self._executor.keep(keep_rows, self._chunks, call, lambda i: self._part_of(i, ()))
+        bounds = self._chunks.bounds_at(tile_rows or TILE_ROWS["cpu"])
+        chunks = self._executor.keep(keep_rows, self._chunks, call, lambda i: self._part_of(i, ()), bounds)
         self._known.are_all_finite = True
         return DaskBlocks(chunks, self._executor, Preparation(False, None, 1.0, torch.float32), tile_rows)
 

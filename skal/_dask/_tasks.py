@@ -26,6 +26,7 @@ __all__ = [
     "OfBlock",
     "Preparation",
     "digest_tiles",
+    "join_rows",
     "keep_rows",
     "raw_rows",
     "run_in_worker",
@@ -104,13 +105,18 @@ def digest_tiles(chunk: npt.NDArray[Any], shared: None, own: None) -> bytes:
     return b"".join(sha256(tile.data).digest() for tile in tiles)
 
 
+def join_rows(chunks: list[npt.NDArray[Any]], shared: None = None, own: None = None) -> npt.NDArray[Any]:
+    """Put consecutive chunks into one."""
+    return np.concatenate(chunks)
+
+
 def width_of(chunk: npt.NDArray[Any], shared: None, own: None) -> int:
     return int(chunk.shape[1])
 
 
 def run_in_worker(
     function: Callable[[Any, Any, Any], Any],
-    chunk: npt.NDArray[Any] | Recipe,
+    chunk: npt.NDArray[Any] | Recipe | list[npt.NDArray[Any]],
     common: Packed,
     own: Packed,
     working_memory: float,

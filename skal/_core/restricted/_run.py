@@ -20,7 +20,7 @@ from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups,
 from skal._core.seeding import kmeans_plus_plus
 from skal._core.workers import map_on, on_workers
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of", "widest_tile_rows"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "sketch_tile_rows_of", "tile_rows_of"]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
@@ -30,6 +30,7 @@ _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
 _TILE_ROWS_TO_PROJECT = {"cpu": 2048, "cuda": 65536}
 _TILE_ELEMENTS = 1 << 25
+_SKETCH_TILE_ELEMENTS = 1 << 23  # with four times as many, a fit took as long
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def sketch_pool(pool: Blocks) -> Sketch:
     n_components = _n_components_of(pool.n_features)
     axes = principal_axes(pool, n_components)
     in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
-    return Sketch(axes, in_small_tiles.cached(project, axes, tile_rows_of(n_components)))
+    return Sketch(axes, in_small_tiles.cached(project, axes, sketch_tile_rows_of(pool.n_features)))
 
 
 def _n_components_of(n_features: int) -> int:
@@ -66,9 +67,9 @@ def tile_rows_of(n_features: int) -> int:
     return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
 
 
-def widest_tile_rows(n_features: int) -> int:
-    """Rows of the widest tile that a pass over a pool, or over its sketch, reads at once."""
-    return max(tile_rows_of(n_features), tile_rows_of(_n_components_of(n_features)))
+def sketch_tile_rows_of(n_features: int) -> int:
+    """Rows a tile of the sketch of a pool with so many features; a power of two."""
+    return max(2048, power_of_two_below(_SKETCH_TILE_ELEMENTS // _n_components_of(n_features)))
 
 
 @on_workers()
