@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="and threads of the one process")
     parser.add_argument("--memory-limit", default="4GiB", help="of each worker")
     parser.add_argument("--folder", type=Path, help="where the shards are kept; they are used if they are there")
+    parser.add_argument("--checkpoint", type=Path, help="folder; a fit that was killed goes on from there")
+    parser.add_argument("--verbose", action="store_true", help="print the inertia of each pass")
     parser.add_argument("--runs", nargs="+", default=["cluster", "alone"], choices=["cluster", "alone", "peer"])
     parser.add_argument("--batch", type=int, default=8192, help="rows that the peer takes at a time")
     arguments = parser.parse_args()
@@ -139,27 +142,38 @@ def on_cluster(pool: da.Array, arguments: argparse.Namespace) -> Outcome:
         Client(cluster) as client,
     ):
         at_first = set(client.run(os.getpid).values())
-        found = fit(pool, arguments.budget, f"{arguments.workers} workers of {arguments.memory_limit}")
+        found = fit(pool, arguments, f"{arguments.workers} workers of {arguments.memory_limit}")
         peaks = [f"{mib:.0f}" for mib in client.run(status_mib, "VmHWM").values()]
+        seconds = [f"{seconds:.0f}" for seconds in client.run(time.process_time).values()]
         n_died = len(at_first - set(client.run(os.getpid).values()))
-    print(f"workers at their peaks: {', '.join(peaks)} MiB; {n_died} of the first {len(at_first)} died")
+    print(f"workers: {', '.join(seconds)} s on a core, {', '.join(peaks)} MiB at their peaks; {n_died} of them died")
     wire.table(len(pool))
     return found
 
 
 def in_one_process(pool: da.Array, arguments: argparse.Namespace) -> Outcome:
     torch.set_num_threads(arguments.workers)
-    return fit(pool.compute(scheduler="synchronous"), arguments.budget, f"one process, {arguments.workers} threads")
+    return fit(pool.compute(scheduler="synchronous"), arguments, f"one process, {arguments.workers} threads")
 
 
-def fit(X: object, budget: int, name: str) -> Outcome:
+def fit(X: object, arguments: argparse.Namespace, name: str) -> Outcome:
     taken: dict[str, float] = {}
+    sampler = KMeansSampler(
+        arguments.budget, random_state=0, checkpoint_folder=arguments.checkpoint, verbose=arguments.verbose
+    )
     forget_peak()
     with peak_memory(taken):
-        sampler = KMeansSampler(budget, random_state=0).fit(X)
+        sampler.fit(X)
     print(f"{name}: {taken['seconds']:.1f} s, inertia {sampler.inertia_:.1f}, {sampler.n_iter_} passes")
-    print(f"this process at its peak: {status_mib('VmHWM'):.0f} MiB, {taken['mib']:.0f} more than before")
+    print_process(taken)
     return taken["seconds"], sampler.selected_indices_, sampler.inertia_
+
+
+def print_process(taken: dict[str, float]) -> None:
+    print(
+        f"this process: {taken['cpu_seconds']:.0f} s on a core, {status_mib('VmHWM'):.0f} MiB at its peak, "
+        f"{taken['mib']:.0f} more than before"
+    )
 
 
 def by_peer(pool: da.Array, arguments: argparse.Namespace) -> Outcome:
@@ -176,7 +190,7 @@ def by_peer(pool: da.Array, arguments: argparse.Namespace) -> Outcome:
         f"MiniBatchKMeans, once over all shards, {arguments.batch} rows at a time, {torch.get_num_threads()} threads: "
         f"{taken['seconds']:.1f} s, inertia {inertia:.1f}"
     )
-    print(f"this process at its peak: {status_mib('VmHWM'):.0f} MiB, {taken['mib']:.0f} more than before")
+    print_process(taken)
     return taken["seconds"], np.empty(0, np.int64), inertia
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -123,6 +123,19 @@ class ClusterSums:
         vars(self).update(state)
         self.counts = counts.new_zeros(shape[0]).index_copy_(0, touched, counts)
         self._parts = [part.new_zeros(shape).index_copy_(0, touched, part) for part in parts]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Counts and sums by name, for `of_tensors`."""
+        return {"counts": self.counts, "coarse_sums": self._parts[0], "fine_sums": self._parts[-1]}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], steps: tuple[float, ...]) -> ClusterSums:
+        """Make the same sums again, in the same steps, without anchors."""
+        n_clusters, n_features = tensors["coarse_sums"].shape
+        sums = cls(n_clusters, n_features, tensors["counts"].device, steps=steps)
+        sums.counts = tensors["counts"]
+        sums._parts = [tensors["coarse_sums"], tensors["fine_sums"]][: len(sums._parts)]
+        return sums
 
     def means(self, where_empty: Tensor) -> Tensor:
         """Center of each cluster, float32 of shape (k, d): its mean, drawn to its anchor if it has one.

@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 
@@ -16,8 +18,10 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from skal._dask import _cluster
 from skal._dask._cluster import OnCluster
 from skal._dask._tasks import KernelCall
-from skal.samplers import KMeansSampler
+from skal.samplers import KMeansSampler, _kmeans_checkpoint
+from tests.dask_pool.conftest import TILE_ELEMENTS
 from tests.dask_pool.fits import FITS, in_chunks, outcome
+from tests.killed_fit import BUDGET
 
 pytestmark = pytest.mark.slow
 
@@ -211,6 +215,18 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
     n_kept = n_parts + len(range(0, len(X), 8192))  # joined by two
     n_again = sum(killer.executions.times.values()) - killer.n_blocks - n_kept
     assert 0 < n_again <= killer.executions.n_lost
+
+
+def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected):
+    np.save(tmp_path / "pool.npy", X)
+    arguments = [sys.executable, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
+    driver = subprocess.run([*arguments, "4", cluster.scheduler_address, str(TILE_ELEMENTS)], check=False)
+    assert driver.returncode == -signal.SIGKILL
+    monkeypatch.setattr(_kmeans_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    sampler = KMeansSampler(BUDGET, random_state=0, checkpoint_folder=tmp_path / "made").fit(in_chunks(X, 8192))
+    np.testing.assert_array_equal(sampler.selected_indices_, expected("restricted")[0])
+    assert sampler.inertia_ == expected("restricted")[1]
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, X, y):

@@ -23,6 +23,7 @@ from skal._core.restricted._moves import (
 )
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
+from skal._core.run_state import Keep, RunState, keep_nothing
 
 __all__ = ["Descent", "OnIteration"]
 
@@ -31,6 +32,8 @@ _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the inertia differed by less than 0.1 %
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
+
+_KEPT = ("labels", "centers", "could_gain", "cost")  # of the state, as they are
 
 OnIteration = Callable[[int, float], object]
 
@@ -63,11 +66,52 @@ class Descent:
         self.inertia = self.total_sq_norm - self.clusters.between()
         self.could_gain = torch.full_like(self.half_sq_norms, torch.inf)  # in the next pass, for all that is known
         self.cost = torch.zeros_like(self.half_sq_norms)
+        self.n_rounds = self.n_passes = 0  # of swaps, and of passes after them
+        self.groups = self.order = labels.new_empty(0)  # before the first pass
 
-    def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
-        """Make up to `n_passes` passes; return how many there have been in all."""
-        self._sort_by_group()
-        for step in range(n_passes):
+    @property
+    def has_begun(self) -> bool:
+        """Whether swaps are over, where there are any, and passes have begun."""
+        return len(self.groups) > 0
+
+    def state(self) -> RunState:
+        """Say where the descent is, between two passes or rounds of swaps, for `of_state`."""
+        tensors = {name: getattr(self, name) for name in _KEPT} | self.clusters.tensors()
+        if self.has_begun:
+            tensors["groups"] = self.groups
+        around = self.surroundings.state()
+        facts = {"inertia": self.inertia, "n_rounds": self.n_rounds, "n_passes": self.n_passes}
+        return RunState(tensors | around.tensors, facts | around.facts)
+
+    @classmethod
+    def of_state(cls, pool: Blocks, state: RunState, n_looked_up: int, anchors: Tensor | None) -> Descent:
+        """Go on from there; the pool, the number of rows to look up and the anchors are the same."""
+        clusters = ClusterSums.of_tensors(state.tensors, pool.sum_steps())
+        surroundings = Surroundings.of_state(state)
+        labels = state.tensors["labels"]
+        descent = cls(pool, labels, len(clusters.counts), surroundings, n_looked_up, anchors, clusters)
+        for name in _KEPT:
+            setattr(descent, name, state.tensors[name])
+        descent.inertia = state.facts["inertia"]
+        descent.n_rounds, descent.n_passes = state.facts["n_rounds"], state.facts["n_passes"]
+        if "groups" in state.tensors:
+            descent._order_by(state.tensors["groups"])
+        return descent
+
+    def run(
+        self,
+        n_passes: int,
+        hartigan: bool,
+        min_improvement: float,
+        n_before: int,
+        on_iteration: OnIteration,
+        keep: Keep = keep_nothing,
+    ) -> int:
+        """Make passes until there are `n_passes`, after `n_before` of others; return how many there are."""
+        if not self.has_begun:
+            self._sort_by_group()
+        for step in range(self.n_passes, n_passes):
+            keep(self.state)
             if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS and len(self.surroundings.near.candidates) > 1:
                 self.surroundings.renew(self.centers)
                 self._sort_by_group()
@@ -85,15 +129,17 @@ class Descent:
             self._raise_gains(costs, centers, hartigan)
             are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
             self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
-            n_done += 1
-            on_iteration(n_done, self.inertia)
+            self.n_passes += 1
+            on_iteration(n_before + self.n_passes, self.inertia)
             if before - self.inertia <= min_improvement * before:
                 break
-        return n_done
+        return self.n_passes
 
-    def swap(self, rng: np.random.Generator) -> None:
+    def swap(self, rng: np.random.Generator, keep: Keep = keep_nothing) -> None:
         """Merge and split clusters in rounds, until one lowers the inertia by less than a hundredth."""
-        for _ in range(_MOST_ROUNDS_OF_SWAPS):
+        while self.n_rounds < _MOST_ROUNDS_OF_SWAPS:
+            keep(self.state)
+            self.n_rounds += 1
             before = self.inertia
             self.surroundings.renew(self.centers)
             splits = best_splits(self.pool, self.labels, self.clusters, self.centers, rng)
@@ -133,6 +179,11 @@ class Descent:
         self.groups, self.order = self.pool.map_gather(
             sort_by_group, self.surroundings.near.group_of_center, [self.labels]
         )
+
+    def _order_by(self, groups: Tensor) -> None:
+        """Order rows as `_sort_by_group` did when it found these groups, which labels have changed since."""
+        every_group = torch.arange(len(self.surroundings.near.candidates), device=groups.device)
+        self.groups, self.order = self.pool.map_gather(sort_by_group, every_group, [groups])
 
     def _fill_empty(self, cost: Tensor) -> Tensor:
         """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows.
