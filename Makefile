@@ -33,7 +33,7 @@ docs: $(call STAMP,docs)  ## Build the pages into docs/_build; a warning is an e
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
 clean:
-	rm -rf .venv docs/_build build *.egg-info
+	rm -rf .venv docs/_build docs/gallery docs/api/generated build *.egg-info
 
 $(call STAMP,all): $(SOURCES)
 	$(INSTALL) -e ".[all]"
