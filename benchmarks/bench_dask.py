@@ -102,8 +102,12 @@ def main() -> None:
 
 
 def write_shards(folder: Path, n_rows: int, n_features: int) -> list[Path]:
-    """Write rows of 1,000 uneven classes, a .npy file for each tile of a pass, unless they are there."""
+    """Write rows of 1,000 uneven classes, a .npy file for each tile of a pass, unless they are there.
+
+    As in embeddings, few directions hold most of the variance: feature j counts 1 / (1 + j / 16).
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    scale = 1.0 / (1.0 + np.arange(n_features, dtype=np.float32) / 16)
     shares, modes = modes_of_classes(np.random.default_rng(0), 1_000, n_features)
     rows_a_shard, shards = tile_rows_of(n_features), []
     for start in range(0, n_rows, rows_a_shard):
@@ -112,8 +116,8 @@ def write_shards(folder: Path, n_rows: int, n_features: int) -> list[Path]:
         if not shards[-1].exists():
             rng = np.random.default_rng([1, start])
             classes = rng.choice(len(shares), size=n_in_shard, p=shares)
-            unfinished = folder / "unfinished.npy"
-            np.save(unfinished, rows_around(rng, modes, classes))
+            unfinished = folder / f"unfinished-{n_features}.npy"
+            np.save(unfinished, (rows_around(rng, modes, classes) * scale).astype(np.float16))
             unfinished.rename(shards[-1])
     return shards
 

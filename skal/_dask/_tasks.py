@@ -14,7 +14,7 @@ import sklearn
 import torch
 from torch import Tensor
 
-from skal._core.blocks import TILE_ROWS, Block
+from skal._core.blocks import TILE_ROWS, Block, SomeRows
 from skal._core.device import ordinary_torch
 from skal._core.rows import PreparedRows
 from skal._core.workers import on_workers
@@ -55,7 +55,7 @@ class Preparation:
 class KernelCall:
     """What is the same for all blocks of a pass."""
 
-    kernel: Callable[[Block, tuple[Tensor, ...], Any], Any]
+    kernel: Callable[[Block, tuple[Any, ...], Any], Any]
     preparation: Preparation
     tile_rows: int
     shared: Any
@@ -65,7 +65,7 @@ class OfBlock(NamedTuple):
     """What is a block's own: the number of its first row, and its slices of the state of rows."""
 
     start: int
-    per_row: tuple[Tensor, ...] = ()
+    per_row: tuple[Tensor | SomeRows, ...] = ()
 
 
 class OfKernel(NamedTuple):

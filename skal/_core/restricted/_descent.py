@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.anchors import half_costs
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, SomeRows
 from skal._core.cluster_sums import ClusterSums
 from skal._core.products import total
 from skal._core.restricted._moves import (
     MoveCosts,
     best_moves,
     look_up,
-    sort_by_group,
     sum_by_cluster,
     sum_moves,
     weights,
@@ -36,6 +36,23 @@ _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be f
 _KEPT = ("labels", "centers", "could_gain", "cost")  # of the state, as they are
 
 OnIteration = Callable[[int, float], object]
+
+
+class Moves(NamedTuple):
+    """Rows that may go to other clusters, each on its own account."""
+
+    row_idx: Tensor
+    goal: Tensor
+    gain: Tensor
+    is_nearer: Tensor
+
+    def at(self, which: Tensor) -> Moves:
+        """Return those at some positions, or under a mask."""
+        return Moves(*(each[which] for each in self))
+
+    def without(self, row_idx: Tensor) -> Moves:
+        """Leave some rows out."""
+        return self if len(row_idx) == 0 else self.at(~torch.isin(self.row_idx, row_idx))
 
 
 class Descent:
@@ -67,7 +84,7 @@ class Descent:
         self.could_gain = torch.full_like(self.half_sq_norms, torch.inf)  # in the next pass, for all that is known
         self.cost = torch.zeros_like(self.half_sq_norms)
         self.n_rounds = self.n_passes = 0  # of swaps, and of passes after them
-        self.groups = self.order = labels.new_empty(0)  # before the first pass
+        self.groups = labels.new_empty(0)  # of the labels when rows were grouped; before the first pass there are none
 
     @property
     def has_begun(self) -> bool:
@@ -94,8 +111,7 @@ class Descent:
             setattr(descent, name, state.tensors[name])
         descent.inertia = state.facts["inertia"]
         descent.n_rounds, descent.n_passes = state.facts["n_rounds"], state.facts["n_passes"]
-        if "groups" in state.tensors:
-            descent._order_by(state.tensors["groups"])
+        descent.groups = state.tensors.get("groups", descent.groups)
         return descent
 
     def run(
@@ -109,23 +125,21 @@ class Descent:
     ) -> int:
         """Make passes until there are `n_passes`, after `n_before` of others; return how many there are."""
         if not self.has_begun:
-            self._sort_by_group()
+            self._group_rows()
         for step in range(self.n_passes, n_passes):
             keep(self.state)
             if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS and len(self.surroundings.near.candidates) > 1:
                 self.surroundings.renew(self.centers)
-                self._sort_by_group()
+                self._group_rows()
             before = self.inertia
             costs = MoveCosts.of(self.centers, self.clusters, self.surroundings.near, hartigan)
-            state = [self.labels, self.groups, self.order, self.could_gain, self.cost]
-            target, gain, is_nearer, self.cost = self.pool.map_gather(best_moves, costs, state)
-            self.could_gain = gain.clone()
+            moves = self._find_moves(costs)
             centers = self.centers
             filling_idx = self._fill_empty(self.cost)
-            gain[filling_idx] = 0.0
+            moves = moves.without(filling_idx)
             if step == 0:
-                gain[self._look_up_costliest(self.cost)] = 0.0
-            self._move(target, gain, is_nearer, hartigan)
+                moves = moves.without(self._look_up_costliest(self.cost))
+            self._move(moves, hartigan)
             self._raise_gains(costs, centers, hartigan)
             are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
             self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
@@ -149,7 +163,7 @@ class Descent:
                 return
             target = swap_targets(self.labels, splits.is_second, swaps, len(self.centers))
             moved = (target != self.labels).nonzero().flatten()
-            if not self._try_move(moved, target) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
+            if not self._try_move(moved, target[moved]) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
                 break
         self.surroundings.renew(self.centers)
 
@@ -175,15 +189,17 @@ class Descent:
         self.cost = on_sketch.cost
         self.could_gain = on_sketch.could_gain + _SHARE_OF_COST * on_sketch.cost
 
-    def _sort_by_group(self) -> None:
-        self.groups, self.order = self.pool.map_gather(
-            sort_by_group, self.surroundings.near.group_of_center, [self.labels]
-        )
+    def _group_rows(self) -> None:
+        self.groups = self.surroundings.near.group_of_center[self.labels]
 
-    def _order_by(self, groups: Tensor) -> None:
-        """Order rows as `_sort_by_group` did when it found these groups, which labels have changed since."""
-        every_group = torch.arange(len(self.surroundings.near.candidates), device=groups.device)
-        self.groups, self.order = self.pool.map_gather(sort_by_group, every_group, [groups])
+    def _find_moves(self, costs: MoveCosts) -> Moves:
+        """Find the moves that gain; rows that could not, for all that is known, are left alone."""
+        row_idx = (self.could_gain > 0).nonzero().flatten()
+        rows = SomeRows(row_idx, (self.labels[row_idx], self.groups[row_idx]), self.pool.n_rows)
+        gain, self.cost[row_idx], goal, is_nearer = self.pool.map_gather(best_moves, costs, [rows])
+        self.could_gain[row_idx] = gain
+        gains = gain > 0
+        return Moves(row_idx[gains], goal, gain[gains], is_nearer)
 
     def _fill_empty(self, cost: Tensor) -> Tensor:
         """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows.
@@ -198,56 +214,53 @@ class Descent:
         row_idx = is_spare.nonzero().flatten()
         row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
         row_idx = row_idx[rank_within(self.labels[row_idx]) == 0][: len(empty)]
-        target = self.labels.clone()
-        target[row_idx] = empty[: len(row_idx)]
-        return row_idx if self._try_move(row_idx, target) else row_idx[:0]
+        return row_idx if self._try_move(row_idx, empty[: len(row_idx)]) else row_idx[:0]
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
-        is_costliest = torch.zeros_like(self.labels, dtype=torch.bool)
-        is_costliest[cost.topk(self.n_looked_up).indices] = True
+        row_idx = cost.topk(self.n_looked_up).indices.sort().values
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
-        (target,) = self.pool.map_gather(look_up, (self.centers, half_norms), [self.labels, is_costliest])
-        moved = (target != self.labels).nonzero().flatten()
-        if not self._try_move(moved, target):
+        rows = SomeRows(row_idx, (), self.pool.n_rows)
+        (found,) = self.pool.map_gather(look_up, (self.centers, half_norms), [rows])
+        moves = found != self.labels[row_idx]
+        moved = row_idx[moves]
+        if not self._try_move(moved, found[moves]):
             return moved[:0]
-        self._sort_by_group()
+        self._group_rows()
         return moved
 
-    def _move(self, target: Tensor, gain: Tensor, is_nearer: Tensor, hartigan: bool) -> None:
+    def _move(self, moves: Moves, hartigan: bool) -> None:
         """Apply the moves that gain.
 
         Rows that are nearer to their target's center never spoil one another, as in Lloyd's iterations. Of the
         moves that only Hartigan's rule makes, as many are applied as hardly do.
         """
-        row_idx = (gain > _ROUNDING * self.half_sq_norms).nonzero().flatten()
+        moves = moves.at(moves.gain > _ROUNDING * self.half_sq_norms[moves.row_idx])
         if not hartigan:
-            self._try_move(row_idx, target)
+            self._try_move(moves.row_idx, moves.goal)
             return
-        row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
+        moves = moves.at(torch.argsort(moves.gain, descending=True, stable=True))
         most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
-        source, goal = self.labels[row_idx], target[row_idx]
+        source, goal, nearer = self.labels[moves.row_idx], moves.goal, moves.is_nearer
         are_few = (rank_within(source) < most[source]) & (rank_within(goal) < most[goal])
-        nearer = is_nearer[row_idx]
         for chosen in (are_few | nearer, nearer, touch_each_cluster_once(source, goal, len(self.centers))):
-            if bool(chosen.any()) and self._try_move(row_idx[chosen], target):
+            if bool(chosen.any()) and self._try_move(moves.row_idx[chosen], goal[chosen]):
                 return
 
-    def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
-        """Move rows to their targets if that lowers the inertia, counted in float64."""
+    def _try_move(self, row_idx: Tensor, goal: Tensor) -> bool:
+        """Move rows, each to its goal, if that lowers the inertia, counted in float64."""
         if len(row_idx) == 0:
             return True
-        goals = self.labels.clone()
-        goals[row_idx] = target[row_idx]
-        moved = self.clusters.plus(
-            self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [self.labels, goals])
-        )
+        row_idx, order = row_idx.sort()
+        goal = goal[order]
+        moves = SomeRows(row_idx, (self.labels[row_idx], goal), self.pool.n_rows)
+        moved = self.clusters.plus(self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [moves]))
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False
         self.clusters, self.inertia = moved, inertia
         self.centers = moved.means(self.centers)
-        self.labels = goals
+        self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True
 
