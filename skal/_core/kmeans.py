@@ -88,7 +88,9 @@ def lloyd_pass(
 
 def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
     """Merge what two consecutive blocks found."""
-    return LloydPass(first.labels + second.labels, first.sq_dist + second.sq_dist, first.clusters.plus(second.clusters))
+    clusters = first.clusters
+    clusters += second.clusters
+    return LloydPass(first.labels + second.labels, first.sq_dist + second.sq_dist, clusters)
 
 
 def partition(pool: Blocks, centers: Tensor) -> Partition:

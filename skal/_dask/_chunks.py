@@ -18,10 +18,10 @@ from skal._warnings import warn_user
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["ArrayChunks", "Chunks", "Recipe", "Tiles", "regroup"]
+__all__ = ["CHUNK_TO_MEMORY", "ArrayChunks", "Chunks", "Recipe", "Tiles", "coarser", "regroup"]
 
 _LARGEST_RECIPE = 2**16
-_CHUNK_TO_MEMORY = 8  # of a task, which has 0.3 GiB of code, a tile in float32, and what it found before
+CHUNK_TO_MEMORY = 8  # of a task, which has 0.3 GiB of code, a tile in float32, and what it found before
 
 
 class Visits(NamedTuple):
@@ -197,7 +197,7 @@ def regroup(array: Any, tiles: Tiles, memory_a_task: int = 0) -> Any:
     sizes = [size for size in array.chunks[0] if size]
     starts = [0, *accumulate(sizes)][:-1]
     n_rows, n_bytes_a_row = int(array.shape[0]), array.nbytes // array.shape[0]
-    most = memory_a_task // _CHUNK_TO_MEMORY // n_bytes_a_row if memory_a_task else n_rows
+    most = memory_a_task // CHUNK_TO_MEMORY // n_bytes_a_row if memory_a_task else n_rows
     are_tiled = tiles.fit(starts, n_rows)
     if are_tiled and max(sizes) <= max(most, tiles.narrow):
         return array if len(sizes) == len(array.chunks[0]) else array.rechunk({0: tuple(sizes)})
@@ -219,3 +219,12 @@ def regroup(array: Any, tiles: Tiles, memory_a_task: int = 0) -> Any:
             f"for; {read_as}.persist() where it fits the memory of the workers: chunks are joined at each pass."
         )
     return array.rechunk({0: rows})
+
+
+def coarser(bounds: list[int], most_rows: int) -> list[int]:
+    """Leave out bounds as long as no more than `most_rows` lie between two of those that are left."""
+    left = bounds[:1]
+    for bound, following in pairwise(bounds[1:]):
+        if following - left[-1] > most_rows:
+            left.append(bound)
+    return left + bounds[-1:]

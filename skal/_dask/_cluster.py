@@ -16,7 +16,7 @@ import sklearn
 from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker
 
-from skal._dask._chunks import Chunks
+from skal._dask._chunks import CHUNK_TO_MEMORY, Chunks, coarser
 from skal._dask._packing import Packed, pack
 from skal._dask._tasks import join_rows, run_in_worker, width_of
 
@@ -74,6 +74,7 @@ class OnCluster:
     ) -> Chunks:
         """Leave what a function makes of each chunk, a vector a row, in the cluster; see `Executor`."""
         tasks = _Tasks(self.client, function, chunks, common, own, keep=True)
+        bounds = coarser(bounds, self._rows_to_keep_in_one(chunks))
         if bounds != chunks.bounds:
             tasks = _Tasks(self.client, join_rows, _JoinedChunks(bounds, tasks), None, lambda position: None, keep=True)
         try:
@@ -83,6 +84,13 @@ class OnCluster:
         kept = _KeptChunks(bounds, tasks, futures)
         (kept.n_features,) = self.map(width_of, kept, None, lambda position: None, [0])
         return kept
+
+    def _rows_to_keep_in_one(self, chunks: Chunks) -> int:
+        """As few tasks a pass as keep all threads busy, where memory allows."""
+        n_tasks: int = max(1, _TASKS_A_THREAD * sum(self.client.nthreads().values()))
+        wanted = -(-chunks.n_rows // n_tasks)
+        memory = self.memory_a_task()
+        return min(wanted, memory // CHUNK_TO_MEMORY // (4 * chunks.n_features)) if memory else wanted
 
     def memory_limit(self) -> int:
         """Bytes that all workers may use together."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from skal._core.blocks import TILE_ROWS, Block, SomeRows
 from skal._core.device import ordinary_torch
+from skal._core.memory import keep_freed_memory
 from skal._core.rows import PreparedRows
 from skal._core.workers import on_workers
 from skal._dask._chunks import Recipe
@@ -123,6 +124,7 @@ def run_in_worker(
     keep: bool,
 ) -> Any:
     """Run a function of a chunk in a worker of dask, whose process knows nothing of the driver's settings."""
+    keep_freed_memory()
     with _settings(working_memory):
         rows = chunk.make() if isinstance(chunk, Recipe) else chunk
         result = function(rows, common.load(), own.load())

@@ -9,7 +9,7 @@ import torch
 
 import skal
 from skal import registry
-from skal._dask._chunks import Tiles
+from skal._dask._chunks import Tiles, coarser
 from skal._dask._executors import InProcess
 from skal._dask._rows import DaskRows
 from skal.classifiers import LinearProbe
@@ -70,6 +70,15 @@ def test_a_chunk_of_one_tile_is_left_to_the_smallest_worker(monkeypatch, X):
 )
 def test_which_chunks_hold_whole_tiles(narrow, wide, starts, fit):
     assert Tiles(narrow, wide).fit(starts, 20) is fit
+
+
+@pytest.mark.parametrize(
+    ("most_rows", "left"),
+    [(1, [0, 4, 8, 12, 15]), (8, [0, 8, 15]), (11, [0, 8, 15]), (12, [0, 12, 15]), (99, [0, 15])],
+)
+def test_fewer_bounds(most_rows, left):
+    assert coarser([0, 4, 8, 12, 15], most_rows) == left
+    assert coarser([0, 15], most_rows) == [0, 15]
 
 
 @pytest.mark.parametrize(("most", "rows"), [(1, 4), (4, 4), (11, 8), (15, 8), (16, 16), (40, 32)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ class Descent:
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
         self._of_sums = n_clusters, pool.sum_steps()
-        self.clusters = clusters or pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
+        self.clusters = clusters or pool.map_reduce(sum_by_cluster, operator.iadd, self._of_sums, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
@@ -254,7 +255,7 @@ class Descent:
         row_idx, order = row_idx.sort()
         goal = goal[order]
         moves = SomeRows(row_idx, (self.labels[row_idx], goal), self.pool.n_rows)
-        moved = self.clusters.plus(self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [moves]))
+        moved = self.clusters.plus(self.pool.map_reduce(sum_moves, operator.iadd, self._of_sums, [moves]))
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False
