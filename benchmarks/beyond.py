@@ -15,6 +15,7 @@ embeddings. Texts are those of `benchmarks.debian_packages`.
     python -m benchmarks.beyond --quick
     python -m benchmarks.beyond --work DIR --lite0 DIR --data DIR
     python -m benchmarks.beyond --work DIR --report
+    python -m benchmarks.beyond --work DIR --report --picture FILE.png
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skal.classifiers
 from benchmarks.debian_packages import debian_packages
+from benchmarks.pictures import draw_what_it_buys
 from benchmarks.pools import LabeledPool, add_data_argument, describe_machine, load_pool
 from skal import Pool, registry
 from skal.datasets import load_fashion_mnist
@@ -283,6 +285,7 @@ def main() -> None:
     parser.add_argument("--pools", nargs="+", help="names as the tables have them; all by default")
     parser.add_argument("--quick", action="store_true", help="the bundled pools, three repetitions")
     parser.add_argument("--report", action="store_true", help="compute nothing")
+    parser.add_argument("--picture", type=Path, help="draw what the default pair, the paper's and chance give")
     arguments = parser.parse_args()
     samplers = make_samplers(arguments.samplers)
     heads = {name: head for name, head in make_heads().items() if arguments.heads is None or name in arguments.heads}
@@ -295,6 +298,9 @@ def main() -> None:
         print_pool(name, scores, list(samplers), list(heads))
     print_wins(scores, list(samplers), list(heads))
     print_losses(scores, list(samplers), list(heads))
+    if arguments.picture is not None:
+        drawn = list(dict.fromkeys(cell.pool for cell in scores))
+        draw_what_it_buys(lambda *cell: scores.get(Cell(*cell), {}), drawn, arguments.picture)
 
 
 def measure(arguments: argparse.Namespace, samplers: dict, heads: dict, work: Path) -> dict[Cell, dict[int, float]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skal.classifiers import CosineKNNClassifier, LinearProbe
+from skal.classifiers import CosineKNNClassifier, GraphClassifier, LinearProbe
 from skal.evaluation import budget_curve
 from skal.plotting import BudgetCurveDisplay, PickedImagesDisplay
 from skal.plotting._pyplot import pyplot
-from skal.samplers import KMeansSampler, RandomSampler, UniformSampler
+from skal.samplers import GraphCoverageSampler, KMeansSampler, RandomSampler, UniformSampler
 
 __all__ = ["BUDGETS", "EXPLANATION", "N_SEEDS", "draw_demo", "make_classifiers", "make_samplers", "run_demo"]
 
@@ -17,16 +17,22 @@ BUDGETS = (10, 20, 50, 100)
 N_SEEDS = 3
 EXPLANATION = (
     "LIN: a linear classifier trained on the labelled digits. NN: the class of the labelled digit most like it.\n"
+    "Graph: the labels spread from each digit to those most like it, over the whole pool.\n"
     "Uniform draws equally many digits of each class, for which it has to know all labels beforehand."
 )
 
 
 def make_samplers():
-    return {"Uniform": UniformSampler(), "Random": RandomSampler(), "K-means": KMeansSampler()}
+    return {
+        "Uniform": UniformSampler(),
+        "Random": RandomSampler(),
+        "K-means": KMeansSampler(),
+        "Graph coverage": GraphCoverageSampler(),
+    }
 
 
 def make_classifiers():
-    return {"LIN": LinearProbe(), "NN": CosineKNNClassifier()}
+    return {"LIN": LinearProbe(), "NN": CosineKNNClassifier(), "Graph": GraphClassifier()}
 
 
 def split_digits():
@@ -60,8 +66,8 @@ def draw_demo(curve, folder):
     folder.mkdir(parents=True, exist_ok=True)
     accuracy_path, picks_path = folder / "accuracy_over_budget.png", folder / "digits_picked_by_kmeans.png"
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for ax, classifier in zip(figure.subplots(1, 2, sharey=True), curve.classifiers, strict=True):
+    figure = Figure(figsize=(5 * len(curve.classifiers), 4), layout="constrained")
+    for ax, classifier in zip(figure.subplots(1, len(curve.classifiers), sharey=True), curve.classifiers, strict=True):
         BudgetCurveDisplay.from_curve(curve, classifier, ax=ax)
     figure.suptitle("What a budget buys: 10-class digits, mean ± std over 3 seeds")
     figure.savefig(accuracy_path, dpi=150)

@@ -26,6 +26,10 @@ def select(sampler, X=None):
         If the last step is no sampler, a step before it drops rows, or the sampler learned nothing that carries over
         to X.
 
+    See Also
+    --------
+    skal.evaluation.select : The picks of several samplers over budgets and seeds.
+
     Examples
     --------
     >>> import skal

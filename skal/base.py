@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal import registry
 from skal._core.device import ordinary_torch
+from skal._html import DiagramWithFactsMixin, in_words
 from skal._validation import (
     BUDGET,
     CallbackSupportMixin,
@@ -49,6 +50,10 @@ class SelectionRequest:
         The source of all randomness.
     progress : Progress
         ``begin`` it once the number of steps is known, ``advance`` it after each.
+
+    See Also
+    --------
+    BaseSampler : Makes the request, and checks what the hook returns.
     """
 
     pool: Pool
@@ -71,7 +76,7 @@ class SelectionRequest:
         return np.flatnonzero(self.is_candidate)
 
 
-class SelectionMixin:
+class SelectionMixin(DiagramWithFactsMixin):
     """What follows from `fit` and `selected_indices_`, for samplers and for estimators that run rounds of them."""
 
     def select(self, X=None):
@@ -134,9 +139,21 @@ class SelectionMixin:
     def _keep_picks(self, picks, pool):
         """Set `selected_indices_`, and `selected_index_` where the pool has an index."""
         self.selected_indices_ = picks
+        self._n_pool_rows = pool.n_rows
         vars(self).pop("selected_index_", None)
         if pool.index is not None:
             self.selected_index_ = pool.index[picks]
+
+    def _facts(self):
+        if not hasattr(self, "_n_pool_rows"):
+            return {}
+        share = len(self.selected_indices_) / self._n_pool_rows
+        first = getattr(self, "selected_index_", self.selected_indices_)
+        return {
+            "picks": f"{len(self.selected_indices_):,} of {self._n_pool_rows:,} rows ({100 * share:.2f} %)",
+            "first picks": in_words(first),
+            "order": self._order,
+        }
 
     @classmethod
     def _carries_over(cls):
@@ -168,6 +185,12 @@ class BaseSampler(SelectionMixin, CallbackSupportMixin, BaseEstimator, metaclass
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    SelectionRequest : What a sampler's hook is given.
+    skal.testing.check_sampler : Runs the contract against a sampler.
+    skal.greedy : Objectives and optimisers for samplers that pick greedily.
     """
 
     _parameter_constraints: dict = {"budget": BUDGET, "random_state": ["random_state"]}

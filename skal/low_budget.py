@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skal._html import DiagramWithFactsMixin
 from skal._validation import (
     HasMethods,
     check_class_labels,
@@ -49,7 +50,7 @@ def _classifier_has(method):
     return check
 
 
-class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class LowBudgetClassifier(DiagramWithFactsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Let a sampler choose which rows to label, and train a classifier on just those.
 
     `fit` takes the whole pool with an entry of y for each row, and reads y only at the rows that the
@@ -88,6 +89,20 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Features seen during `fit`, by the sampler.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where they were a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    skal.evaluation.budget_curve : Compares samplers and classifiers over budgets.
+    skal.rounds.IterativeSampler : Asks an oracle for the labels, round by round.
+
+    Notes
+    -----
+    Time and memory are those of the sampler's fit and of the classifier's. Of y, only the labels used are read.
+
+    References
+    ----------
+    .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active Learning", section 3.2:
+       cluster the pool and label one row of each cluster.
 
     Examples
     --------
@@ -246,6 +261,12 @@ class LowBudgetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n,) or (n, n_classes)
         """
         return self._delegate("decision_function", X)
+
+    def _facts(self):
+        if not hasattr(self, "classes_"):
+            return {}
+        of_sampler = self.sampler_._facts() if isinstance(self.sampler_, DiagramWithFactsMixin) else {}
+        return {"classes": len(self.classes_), **of_sampler}
 
     def _delegate(self, method, X):
         check_is_fitted(self)

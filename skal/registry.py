@@ -44,6 +44,11 @@ class SamplerEntry:
         Whether the pool may be a dask array, which is never in memory as a whole. What runs rounds takes what its
         samplers take.
     cls : type
+
+    See Also
+    --------
+    samplers : All of them.
+    sampler_titled : The one of a title.
     """
 
     name: str
@@ -65,6 +70,10 @@ class SamplerEntry:
 @cache
 def samplers() -> tuple[SamplerEntry, ...]:
     """Return all samplers, in the order of their names.
+
+    See Also
+    --------
+    sampler_titled : One of them, by its title.
 
     Examples
     --------

@@ -25,7 +25,7 @@ def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path):
     finished = skal("demo", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
-    for measure_lines in (slice(0, 3), slice(3, 6)):
+    for measure_lines in (slice(0, 3), slice(3, 6), slice(6, 9)):
         rows = [line.split() for line in lines if line.startswith(("Uniform", "Random", "K-means"))][measure_lines]
         at_20 = {row[0]: float(row[5]) for row in rows}
         assert at_20["K-means"] > at_20["Random"]

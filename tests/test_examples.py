@@ -1,5 +1,8 @@
-"""Every example runs, from its own folder's files alone."""
+"""Every example runs, from its own folder's files alone; those of the gallery do as the pages are built."""
 
+import ast
+import importlib
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -8,7 +11,9 @@ import pytest
 
 from skal.datasets import load_fashion_mnist
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "examples"
+PLOTS = sorted(FOLDER.glob("plot_*.py"))
+EXAMPLES = sorted(set(FOLDER.glob("*.py")) - set(PLOTS))
 SMALLER = {
     "dask_pool": ["--rows", "20000", "--budget", "70"],
     "fashion_mnist": ["--images", "500"],
@@ -25,6 +30,7 @@ PACKAGES = {
 
 def test_there_are_examples():
     assert EXAMPLES
+    assert PLOTS
 
 
 def skip_without_its_data_and_packages(name):
@@ -49,3 +55,40 @@ def test_example_runs(path, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.stem)
+def test_a_plot_has_a_title_and_prints_what_it_found(path):
+    code = ast.parse(path.read_text(encoding="utf-8"))
+    title, underline, empty, *intro = ast.get_docstring(code).splitlines()
+    assert title
+    assert underline == "=" * len(title)
+    assert not empty
+    assert intro[0]
+    assert any(isinstance(node, ast.Call) and ast.unparse(node.func) == "print" for node in ast.walk(code))
+
+
+@pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.stem)
+def test_a_plot_imports_public_names_only(path):
+    imports = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_import_of_skal(node)]
+    assert imports
+    for node in imports:
+        for name in node.names:
+            module = importlib.import_module(node.module if isinstance(node, ast.ImportFrom) else name.name)
+            assert not any(part.startswith("_") for part in module.__name__.split("."))
+            if isinstance(node, ast.ImportFrom):
+                assert name.name in module.__all__
+
+
+def is_import_of_skal(node):
+    if isinstance(node, ast.ImportFrom):
+        return node.module.split(".")[0] == "skal"
+    return isinstance(node, ast.Import) and any(name.name.split(".")[0] == "skal" for name in node.names)
+
+
+def test_the_gallery_shows_every_plot_once_and_in_one_order():
+    text = (FOLDER / "index.rst").read_text(encoding="utf-8")
+    shown = re.findall(r"^ +\.\./examples/(plot_\w+)\.py$", text, flags=re.MULTILINE)
+    linked = re.findall(r"^ +(plot_\w+)$", text, flags=re.MULTILINE)
+    assert shown == linked
+    assert sorted(shown) == [path.stem for path in PLOTS]

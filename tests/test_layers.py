@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 import skal
+from docs.images.make_rooms import ROWS
 
 ROOT = Path(skal.__file__).parent
 
 LAYERS = [
-    "registry", "_install", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
+    "registry", "_install", "_html", "_core", "_warnings", "greedy", "_files", "_dask", "_validation", "pool", "base",
     "_pipeline", "features", "datasets", "classifiers", "vision", "samplers", "rounds", "low_budget", "evaluation",
     "labeling", "plotting", "testing", "_demo", "cli", "__main__",
 ]  # fmt: skip
@@ -64,6 +65,12 @@ def test_features_and_datasets_do_not_know_each_other(path):
     for room, other in (("features", "datasets"), ("datasets", "features")):
         if room_of(path) == room:
             assert not [m for m in imported_modules(path) if m.split(".")[:2] == ["skal", other]]
+
+
+def test_the_picture_shows_them_as_they_are():
+    drawn = [name for *_, rooms in ROWS for name, _ in rooms]
+    left_out = {"registry", "_install", "_html", "_warnings", "_pipeline", "_demo", "__main__"}
+    assert drawn == [room for room in LAYERS if room not in left_out]
 
 
 def test_only_validation_touches_private_helpers_of_scikit_learn():

@@ -36,7 +36,7 @@ def test_costs_are_those_of_the_classes():
 
 
 def test_the_guide_lists_them_as_they_are():
-    guide = (Path(__file__).parents[1] / "docs" / "user_guide.md").read_text()
+    guide = (Path(__file__).parents[1] / "docs" / "which_sampler.md").read_text()
     for entry in registry.samplers():
         assert f"| `{entry.name}` | {entry.title} | {entry.needs} | {entry.order} |" in guide
 

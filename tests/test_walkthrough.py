@@ -1,4 +1,4 @@
-"""The guide's scripts on a folder of photos, as a new user would run them, from the page alone."""
+"""The scripts of docs/getting_started.md on a folder of photos, as a new user would run them, from the page alone."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ from skal.features import resnet
 from skal.rounds import IterativeSampler, Ledger
 from skal.samplers import KMeansSampler
 
-GUIDE = Path(__file__).parents[1] / "docs" / "user_guide.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "getting_started.md"
 N_POOL, N_ADDED, N_NEW = 160, 10, 30
 CANNOT_TELL = {3, 17, 31, 60, 88}  # of the photos asked for, in turn
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -25,7 +25,7 @@ CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 
 def scripts():
     """The code of the section, by the name that the text gives it."""
-    section = GUIDE.read_text().split("## A folder of photos, from start to end")[1].split("\n## ")[0]
+    section = GUIDE.read_text().split("## From a folder to a model, in Python")[1].split("\n## ")[0]
     return dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", section, re.DOTALL))
 
 

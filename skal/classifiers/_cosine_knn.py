@@ -22,11 +22,11 @@ _VOTES_AT_ONCE = 1 << 20
 
 
 class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
-    """Vote of the labelled rows with the highest cosine similarity.
+    """Predict by a vote of the labelled rows with the highest cosine similarity.
 
-    Exact, and the same answer from every backend and for any number of threads: a backend proposes
-    candidates, one path ranks them in float64 by similarity, then lowest row. A tie between classes
-    goes to the one with the nearest member.
+    Exact, with the same answer from every backend and for any number of threads: a backend proposes
+    candidates, and the same code then ranks them in float64, by similarity and then by row number. A tie
+    between classes goes to the one with the nearest member.
 
     Parameters
     ----------
@@ -54,7 +54,9 @@ class CosineKNNClassifier(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    LinearProbe : The paper's LIN.
+    LinearProbe : The paper's LIN, a trained linear layer.
+    RidgeProbe : A linear layer in closed form.
+    GraphClassifier : Votes that travel along the pool.
 
     Notes
     -----

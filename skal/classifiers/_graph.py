@@ -12,7 +12,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skal._core.device import ordinary_torch
-from skal._core.graph import ClassShares, affinity, edge_weights, nearest_in_pool, poisson_learning, spread_labels
+from skal._core.graph import (
+    ClassShares,
+    affinity,
+    edge_weights,
+    nearest_in_pool,
+    poisson_learning,
+    spread_labels,
+    spread_sparsely,
+)
+from skal._core.workers import on_workers
 from skal._validation import (
     DEVICE,
     Integral,
@@ -72,7 +81,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     transduction_ : ndarray of shape (n_pool,)
         Class of each row of the pool.
     n_iter_ : int
-        Iterations of conjugate gradients, the most of any block of classes.
+        Iterations of conjugate gradients, the most of any block of classes, or steps.
     device_ : torch.device
         Where neighbours were found.
     n_features_in_ : int
@@ -83,6 +92,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     See Also
     --------
     CosineKNNClassifier : The labelled rows alone.
+    RidgeProbe : A linear layer, which a new image needs no pool for.
     skal.samplers.GraphCoverageSampler : Which rows to label for this.
 
     Notes
@@ -97,8 +107,12 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
     the neighbour search around them beyond.
 
     Time: about 60 iterations at the default `alpha`, each ``4·n·n_neighbors·n_classes`` operations. Memory: the graph
-    (about ``24·n·n_neighbors`` bytes), eight arrays of 2²⁵ numbers, and n × n_classes float64; where those do not fit
-    scikit-learn's ``working_memory``, the 16 largest of each row, and the probabilities of other classes are 0.
+    (about ``24·n·n_neighbors`` bytes), eight arrays of 2²⁵ numbers, and n × n_classes float64.
+
+    Where n × n_classes float64 do not fit scikit-learn's ``working_memory`` (1 GiB: 1.3 million rows of a hundred
+    classes), a row keeps 16 classes at the most, and the probabilities of others are 0. Labels then spread step by
+    step, ``log 0.01 / log alpha`` steps (90 at the default) in place of conjugate gradients, and what is below 1/64 of
+    a row's largest score is left out on the way: a step takes some ``12·n·n_neighbors`` operations, for any n_classes.
 
     References
     ----------
@@ -185,8 +199,9 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.device_, self._pool_blocks, self._search = view.device, view.blocks, view.search
         weights = affinity(view.neighbors(self.n_neighbors))
         sources = self._sources(labeled_X)
+        self.n_iter_ = 0
         self._shares = ClassShares(pool.n_rows, len(self.classes_), working_memory_bytes())
-        self._shares.fill(self._spread(weights, sources, targets), class_weights)
+        self._spread(weights, self._labels_of_the_pool(sources, targets), class_weights)
         self._decide_the_rest(weights, sources, view.frame.blocks(labeled_X, self.device_), targets)
         self.transduction_ = self.classes_[self._shares.winners()]
         return self
@@ -244,27 +259,39 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         sources.eliminate_zeros()
         return sources
 
-    def _spread(self, weights, sources, targets):
+    def _labels_of_the_pool(self, sources, targets):
+        """What votes for each class at each row, sparse (n_pool, n_classes); a class has 1 vote in all."""
         per_class = np.bincount(targets, minlength=len(self.classes_))
         of_class = sparse.csr_array(
             (1.0 / per_class[targets], (np.arange(len(targets)), targets)), shape=(len(targets), len(self.classes_))
         )
-        labels = (sources.T @ of_class).tocsc()
-        options = {"tol": self.tol, "max_iter": self.max_iter}
+        return (sources.T @ of_class).tocsc()
+
+    def _spread(self, weights, labels, class_weights):
+        options = {"alpha": self.alpha, "max_iter": self.max_iter}
+        if self.method == "spreading" and not self._shares.is_whole:
+            with on_workers():
+                found = spread_sparsely(weights, labels, **options)
+            self._shares.fill_sparsely(found.values, class_weights)
+            self._note(found)
+            return
         if self.method == "spreading":
-            blocks = spread_labels(weights, labels, alpha=self.alpha, **options)
+            blocks = spread_labels(weights, labels, tol=self.tol, **options)
         else:
-            blocks = poisson_learning(weights, labels, np.asarray(labels.sum(axis=1)).ravel(), **options)
-        self.n_iter_ = 0
-        for block in blocks:
-            self.n_iter_ = max(self.n_iter_, block.n_iter)
-            if not block.has_converged:
-                warnings.warn(
-                    f"{self.max_iter} iterations did not bring the residual below tol={self.tol}; raise max_iter.",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
-            yield block
+            mass = np.asarray(labels.sum(axis=1)).ravel()
+            blocks = poisson_learning(weights, labels, mass, tol=self.tol, max_iter=self.max_iter)
+        self._shares.fill(map(self._note, blocks), class_weights)
+
+    def _note(self, found):
+        """Keep how many iterations something took, warn where they were too few, and hand it on."""
+        self.n_iter_ = max(self.n_iter_, found.n_iter)
+        if not found.has_converged:
+            warnings.warn(
+                f"{self.max_iter} iterations did not bring the residual below tol={self.tol}; raise max_iter.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return found
 
     def _class_weights(self, targets):
         seen = np.bincount(targets, minlength=len(self.classes_)) > 0

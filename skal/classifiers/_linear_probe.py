@@ -86,7 +86,9 @@ class LinearProbe(LinearPredictionMixin, CallbackSupportMixin, ClassifierMixin, 
 
     See Also
     --------
+    RidgeProbe : In closed form, and more accurate with a handful of labels.
     CosineKNNClassifier : The paper's NN; nothing to train.
+    skal.vision.FineTuneClassifier : Trains the backbone too.
 
     Notes
     -----

@@ -76,6 +76,7 @@ class RidgeProbe(LinearPredictionMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     LinearProbe : The paper's LIN, a softmax regression.
+    GraphClassifier : Uses the shape of the pool, not only its mean.
 
     Notes
     -----

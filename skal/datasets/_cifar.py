@@ -53,6 +53,10 @@ def load_cifar10(root: PathLike, *, split: str = "train", check_sizes: bool = Tr
         If a file is damaged, is not of this dataset, asks for code to be run, or holds another number
         of images or classes than published.
 
+    See Also
+    --------
+    load_cifar100 : The same images' larger sibling.
+
     Notes
     -----
     The files are pickles, as Python 2 wrote them or Python 3 does. They are read without running anything

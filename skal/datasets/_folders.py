@@ -91,6 +91,10 @@ def load_flat_folder(root: PathLike, *, split: str | None = None) -> ImageCollec
     ValueError
         If a link leads back into a folder it lies in.
 
+    See Also
+    --------
+    load_image_folder : The same with a folder for each class.
+
     Notes
     -----
     Time is one directory listing a folder; no image is opened. Memory is some 350 bytes an image.

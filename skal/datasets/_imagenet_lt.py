@@ -55,6 +55,10 @@ def load_imagenet_lt(
         If a line is not an image and a label, one label stands for several folders or a folder for
         several labels, or the list has another number of images or classes than published.
 
+    See Also
+    --------
+    load_imagenet : All of ImageNet.
+
     Notes
     -----
     Each image is looked up on disk, none is opened: a second or so for the training images on a local disk.

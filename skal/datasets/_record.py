@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skal._html import counts_in_words, facts, in_words
+
 __all__ = ["ImageCollection"]
 
 
@@ -33,6 +35,12 @@ class ImageCollection:
         If a field is of another kind than listed.
     ValueError
         If shapes or lengths disagree, or a label is no position in `class_names`.
+
+    See Also
+    --------
+    load_image_folder : Makes one from a folder for each class.
+    load_flat_folder : Makes one from images without labels.
+    skal.features.TorchFeatureExtractor : Takes one and gives its embeddings.
 
     Notes
     -----
@@ -72,6 +80,25 @@ class ImageCollection:
         labels = "no labels" if self.y is None else "labelled"
         classes = labels if self.class_names is None else f"{len(self.class_names)} classes"
         return f"{type(self).__name__}({self.split!r}, {len(self)} {what}, {classes})"
+
+    def _repr_html_(self) -> str:
+        known = {"split": self.split, "images": f"{len(self):,}"}
+        if isinstance(self.images, np.ndarray):
+            known["pixels of each"] = " × ".join(map(str, self.images.shape[1:]))
+        else:
+            known["files"] = in_words(self.images)
+        if self.class_names is not None:
+            known["classes"] = f"{len(self.class_names):,}"
+        known["images of each class"] = "no labels" if self.y is None else counts_in_words(self._counts())
+        return facts(type(self).__name__, known)
+
+    def _counts(self) -> dict[str, int]:
+        """Images of each class that has any."""
+        if self.y is None:
+            return {}
+        counts = np.bincount(self.y)
+        names = list(map(str, range(len(counts)))) if self.class_names is None else self.class_names
+        return {names[label]: int(counts[label]) for label in np.flatnonzero(counts)}
 
 
 def _check_images(images: Any) -> None:

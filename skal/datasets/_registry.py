@@ -64,6 +64,10 @@ def load_dataset(
     ValueError
         If there is no such reader, or it needs a root.
 
+    See Also
+    --------
+    DATASETS : The names.
+
     Examples
     --------
     >>> from skal.datasets import load_dataset

@@ -41,8 +41,8 @@ def budget_curve(
     Parameters
     ----------
     samplers : dict of str to sampler
-        Cloned for each budget and seed. One that runs rounds (`IterativeSampler`, `MultiKMeansSampler`) goes through
-        the budgets in one course for each seed.
+        Cloned for each budget and seed. One that runs rounds (`IterativeSampler`, `MultiKMeansSampler`) runs once
+        for each seed, through all the budgets.
     classifiers : dict of str to classifier
         Cloned for each selection; gets the pool as ``X_pool`` where its `fit` has that parameter. All `LinearProbe`
         of one name and budget are trained at once. May be empty, for coverage alone.
@@ -66,7 +66,7 @@ def budget_curve(
         The ``random_state`` of every classifier. None means the seed of the selection.
     resume_from : path, default=None
         A file that keeps each selection, each round and each score as soon as it exists. What it holds already is not
-        computed again, unless what it depends on is another than then; see `select` and `score`. All of X and X_test
+        computed again, unless something that it depends on has changed; see `select` and `score`. All of X and X_test
         is read, to refuse other data.
     only_finished : bool, default=False
         Whether to compute nothing and return what `resume_from` holds. The file may be another process's.
@@ -93,6 +93,12 @@ def budget_curve(
         If another process has `resume_from` open.
     OSError
         If `resume_from` cannot be written, as on a full disk. What is in it by then stays.
+
+    See Also
+    --------
+    select : The first half: the picks.
+    score : The second half: what the picks buy.
+    coverage_curve : Says before any label is paid for how much of the pool a budget covers.
 
     Notes
     -----

@@ -14,12 +14,14 @@ from sklearn.base import clone
 
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch
+from skal._html import table
 from skal._validation import check_row_numbers, resolve_budget, set_random_states
 from skal.pool import Pool
 from skal.samplers import MaxHerdingSampler
 
 __all__ = ["CoverageCurve", "coverage_curve"]
 
+_BUDGETS_SHOWN = 10
 _ELEMENTS_AT_ONCE = 1 << 23
 
 
@@ -43,6 +45,11 @@ class CoverageCurve:
         In order: the first b of them are the picks of budget b.
     sigma : float
         Bandwidth of the coverage.
+
+    See Also
+    --------
+    coverage_curve : Makes one.
+    skal.plotting.CoverageCurveDisplay : Draws it.
     """
 
     budgets: npt.NDArray[np.int64]
@@ -60,6 +67,16 @@ class CoverageCurve:
     def __repr__(self) -> str:
         lowest, highest = self.budgets[[0, -1]]
         return f"CoverageCurve({len(self.budgets)} budgets from {lowest} to {highest}; knee at {self.knee})"
+
+    def _repr_html_(self) -> str:
+        shown = set(np.linspace(0, len(self.budgets) - 1, _BUDGETS_SHOWN).round().astype(int).tolist())
+        shown |= set(np.flatnonzero(self.budgets == self.knee).tolist())
+        rows = [
+            (f"{self.budgets[at]:,}", f"{100 * self.coverage[at]:.1f}", f"{self.radius[at]:.4g}")
+            for at in sorted(shown)
+        ]
+        caption = f"Coverage of the pool by budget; knee at {self.knee:,}, sigma {self.sigma:.4g}"
+        return table(["budget", "coverage, %", "farthest row"], rows, caption)
 
 
 @ordinary_torch()
@@ -101,6 +118,11 @@ def coverage_curve(
     ValueError
         If the sampler's smaller budgets are no prefixes, budgets are not positive numbers, or the pool has
         too few rows for the largest of them.
+
+    See Also
+    --------
+    budget_curve : Accuracy over budgets, where labels are known.
+    skal.plotting.CoverageCurveDisplay : Draws the curve.
 
     Notes
     -----

@@ -51,6 +51,12 @@ class BudgetCurve:
     measures : tuple of (str or None, str)
         Every pair of classifier and metric, and (None, "coverage").
 
+    See Also
+    --------
+    budget_curve : Makes one from a pool and a test set.
+    score : Makes one from picks that are there already.
+    skal.plotting.BudgetCurveDisplay : Draws it.
+
     Examples
     --------
     >>> from skal.evaluation import BudgetCurve, Selections

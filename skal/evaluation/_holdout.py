@@ -30,6 +30,10 @@ class HoldoutEstimate:
     n_effective : float
         How many independent rows tell as much; what the interval is computed from. Near-duplicates tell less than as
         many rows, strata may tell more.
+
+    See Also
+    --------
+    holdout_estimate : Makes one.
     """
 
     accuracy: float
@@ -79,6 +83,10 @@ def draw_holdout(
     ValueError
         If fewer rows are left than wanted, or `size` is less than two a stratum.
 
+    See Also
+    --------
+    holdout_estimate : The accuracy, from the labels of these rows.
+
     Examples
     --------
     >>> from skal.evaluation import draw_holdout
@@ -127,8 +135,8 @@ def holdout_estimate(
 ) -> HoldoutEstimate:
     """Estimate the accuracy of a classifier on a pool from the labels of a few random rows.
 
-    Rows that a sampler picked are no random rows, and a classifier was trained on them: they are refused. So are
-    rows of a group of near-duplicates that holds one.
+    Rows that a sampler picked are not random, and the classifier may have been trained on them, so they are refused.
+    So are rows of a group of near-duplicates that holds one of them.
 
     Parameters
     ----------
@@ -157,12 +165,16 @@ def holdout_estimate(
         If a row is labelled already or in a group with one that is, rows repeat, a stratum has no row, or both
         `strata` and `groups` are given.
 
+    See Also
+    --------
+    draw_holdout : Draws the rows to label for it.
+
     Notes
     -----
     Wilson's interval of n_effective rows. Alone, that is their number, and so it is where no two are in one group. With
     groups of several it is ``p(1 − p) / v``, v being the variance of the ratio of two sums over groups; at most the
     number of rows, and the number of groups where all agree. With strata v is ``Σ w² q(1 − q) / m``, q being
-    ``(correct + 1) / (m + 2)`` of the m rows of a stratum of weight w. It is ignored that the pool is finite.
+    ``(correct + 1) / (m + 2)`` of the m rows of a stratum of weight w. That the pool is finite is left out of account.
 
     References
     ----------

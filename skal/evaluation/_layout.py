@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
+
+from skal._html import table
 
 __all__ = ["Line", "Sheet", "is_fraction", "title_of", "to_html", "to_text"]
 
@@ -97,7 +98,7 @@ def to_text(sheets: list[Sheet]) -> str:
 
 def to_html(sheets: list[Sheet]) -> str:
     """Return the tables as HTML; names are escaped."""
-    return "\n".join(_as_html(sheet) for sheet in sheets)
+    return "\n".join(table(sheet.header, sheet.rows, sheet.title) for sheet in sheets)
 
 
 def _in_columns(sheet: Sheet) -> str:
@@ -116,12 +117,3 @@ def _in_columns(sheet: Sheet) -> str:
             lines.append(rule)
         lines.append(line(row))
     return "\n".join(lines)
-
-
-def _as_html(sheet: Sheet) -> str:
-    def row(cells: list[str], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    body = "".join(row(cells, "td") for cells in sheet.rows)
-    head = f"<caption>{escape(sheet.title)}</caption><thead>{row(sheet.header, 'th')}</thead>"
-    return f"<table>{head}<tbody>{body}</tbody></table>"

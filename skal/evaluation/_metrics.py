@@ -56,6 +56,11 @@ def category_counts(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any])
     ValueError
         If an index is not a row of the pool, or the indices are a mask or not whole numbers.
 
+    See Also
+    --------
+    category_coverage : The fraction of the classes that has a pick.
+    skal.plotting.CategoryHistogramDisplay : Draws the counts.
+
     References
     ----------
     .. [1] Pourahmadi et al., "A Simple Baseline for Low-Budget Active Learning", Table 6b.
@@ -87,6 +92,10 @@ def category_coverage(y: npt.ArrayLike, indices: Sequence[int] | npt.NDArray[Any
     ------
     ValueError
         If an index is not a row of the pool, or the indices are a mask or not whole numbers.
+
+    See Also
+    --------
+    category_counts : How many picks each class has.
 
     References
     ----------

@@ -81,6 +81,11 @@ def score(
     OSError
         If `resume_from` cannot be written, as on a full disk. What is in it by then stays.
 
+    See Also
+    --------
+    select : Makes the selections.
+    budget_curve : Both steps in one call.
+
     Notes
     -----
     Time and memory are those of the classifiers, times the selections.

@@ -33,6 +33,10 @@ class Score:
         The ``random_state`` of the classifier.
     values : dict of str to float
         By metric.
+
+    See Also
+    --------
+    score : Makes them.
     """
 
     sampler: str

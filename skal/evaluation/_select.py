@@ -81,6 +81,11 @@ def select(
     OSError
         If `resume_from` cannot be written, as on a full disk. What is in it by then stays.
 
+    See Also
+    --------
+    score : Says what the picks buy.
+    budget_curve : Both steps in one call.
+
     Notes
     -----
     Time and memory are those of the samplers, times budgets and seeds.

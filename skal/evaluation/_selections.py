@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skal._files._atomic import write_atomically
+from skal._html import table
 from skal._validation import check_row_numbers
 from skal.evaluation._metrics import Categories
 
@@ -40,6 +41,10 @@ class Selection:
     indices : ndarray of shape (budget,), int64
     coverage : float or None
         Fraction of the classes that the picks hold; None where the labels are not known.
+
+    See Also
+    --------
+    Selections : All of them, by sampler, budget and seed.
     """
 
     sampler: str
@@ -76,6 +81,11 @@ class Selections(Mapping[SelectionKey, npt.NDArray[np.int64]]):
     ValueError
         If picks are not distinct row numbers, fewer or more than their budget, or not of a row of y.
 
+    See Also
+    --------
+    select : Makes one.
+    score : Says what the picks buy.
+
     Examples
     --------
     >>> from skal.evaluation import Selections
@@ -110,6 +120,18 @@ class Selections(Mapping[SelectionKey, npt.NDArray[np.int64]]):
 
     def __repr__(self) -> str:
         return f"Selections({self.extent})"
+
+    def _repr_html_(self) -> str:
+        what = "category coverage, %, mean over seeds" if self.coverage else "number of seeds"
+        rows = [[sampler, *(self._cell(sampler, budget) for budget in self.budgets)] for sampler in self.samplers]
+        return table(["Method", *self.budgets], rows, f"{self.extent}: {what}, by budget")
+
+    def _cell(self, sampler: str, budget: int) -> str:
+        keys = [key for key in self if (key.sampler, key.budget) == (sampler, budget)]
+        if not self.coverage:
+            return str(len(keys) or "–")
+        known = [self.coverage[key] for key in keys if key in self.coverage]
+        return f"{100 * np.mean(known):.1f}" if known else "–"
 
     @property
     def samplers(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skal._html import facts, in_words, place_of, size_in_words
+
 __all__ = ["Embedded"]
 
 
@@ -24,6 +26,11 @@ class Embedded:
         of the rows. Images that could not be read are missing.
     paths : tuple of str, or None
         The file of each row, with forward slashes. None where the images were no files.
+
+    See Also
+    --------
+    TorchFeatureExtractor.embed : Makes one.
+    open_shards : Makes one from files of several machines.
 
     Examples
     --------
@@ -44,3 +51,14 @@ class Embedded:
         n_rows, n_features = self.embeddings.shape
         what = "" if self.paths is None else ", of files"
         return f"{type(self).__name__}({n_rows} rows of {n_features} {self.embeddings.dtype}{what})"
+
+    def _repr_html_(self) -> str:
+        n_rows, n_features = self.embeddings.shape
+        known = {
+            "rows × features": f"{n_rows:,} × {n_features:,}",
+            "dtype": self.embeddings.dtype,
+            "size": size_in_words(self.embeddings.nbytes),
+            "kept in": place_of(self.embeddings),
+            "images": "no files" if self.paths is None else in_words(self.paths),
+        }
+        return facts(type(self).__name__, known)

@@ -86,6 +86,8 @@ class TorchFeatureExtractor(TransformerMixin, BaseEstimator):
 
     See Also
     --------
+    embed_in_shards : The same for many images, on several machines.
+    skal.datasets.load_image_folder : Finds the images of a folder and their classes.
     skal.LowBudgetClassifier : What comes after it in a `Pipeline`.
 
     Notes

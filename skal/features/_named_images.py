@@ -14,9 +14,9 @@ __all__ = ["NamedImages"]
 class NamedImages(FileImages):
     """Image files that are known by names, so that a file of embeddings outlasts a folder that is moved.
 
-    Embeddings of plain paths belong to those paths: the same files elsewhere are another pool. These belong to the
-    names, and, with `contents`, to what is in the files instead of their sizes and times, which a copy of a folder need
-    not keep. `Embedded.paths` holds the names.
+    Embeddings of plain paths are tied to those paths, so the same files in another folder count as another pool.
+    Embeddings of named images are tied to the names instead and, with `contents`, to what is in the files rather than
+    to their sizes and times, which may change when a folder is copied. `Embedded.paths` holds the names.
 
     Parameters
     ----------
@@ -25,6 +25,10 @@ class NamedImages(FileImages):
     contents : mapping of str to str, default=None
         What stands for the content of each file, such as its hash, by its name. The caller answers for it. None
         compares sizes and times of change.
+
+    See Also
+    --------
+    skal.datasets.load_flat_folder : All images of a folder.
 
     Examples
     --------

@@ -132,6 +132,11 @@ def resnet(name: str) -> ResNet:
     ValueError
         If there is no such ResNet.
 
+    See Also
+    --------
+    wide_resnet : For small images.
+    TorchFeatureExtractor : Makes a backbone by its name and loads its weights.
+
     References
     ----------
     .. [1] He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016.

@@ -72,6 +72,11 @@ def embed_in_shards(
     ValueError
         If the folder holds shards of another size, or for what `embed` raises.
 
+    See Also
+    --------
+    open_shards : Opens what it wrote.
+    TorchFeatureExtractor.embed : The same on one machine, into one file.
+
     Notes
     -----
     With a current `distributed.Client`, shards are tasks on its workers, each tried again twice; where workers were
@@ -130,6 +135,10 @@ def open_shards(folder: str | os.PathLike[str]) -> Any:
         If the folder is none of `embed_in_shards`, or a shard is not finished yet (it is named).
     ValueError
         If shards do not fit together.
+
+    See Also
+    --------
+    embed_in_shards : Writes the files.
     """
     _require_dask()
     import dask.array as da

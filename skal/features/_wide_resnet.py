@@ -85,6 +85,10 @@ def wide_resnet(depth: int = 28, widening: int = 2) -> WideResNet:
     ValueError
         If there is no such depth, or `widening` is less than 1.
 
+    See Also
+    --------
+    resnet : For images of the size of ImageNet's.
+
     References
     ----------
     .. [1] Zagoruyko and Komodakis, "Wide residual networks", BMVC 2016.

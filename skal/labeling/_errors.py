@@ -6,7 +6,7 @@ __all__ = ["NothingToDoError", "ProjectInUseError"]
 
 
 class NothingToDoError(ValueError):
-    """All that was asked for is done already, or there is nothing yet that it could be done to; the message says which.
+    """Raised where all that was asked for is done already, or there is nothing yet to do it to; the message says which.
 
     The command line answers it with exit status 3.
     """

@@ -27,7 +27,7 @@ class ImportReport:
     n_known : int
         Labels that were there already.
     n_skipped : int
-        Images that were skipped there, and are now here.
+        Images that were skipped in the other tool, and now are here.
     n_replaced : int
         Labels of the same person that were replaced; counted in `n_labels`, too.
     n_unlabeled, n_empty : int
@@ -36,6 +36,10 @@ class ImportReport:
         Images that the project does not have, or that cannot be told apart.
     disagreements : dict of str to dict
         By path: images whose labels differ by person now.
+
+    See Also
+    --------
+    LabelingProject.import_labels : Makes one.
     """
 
     n_labels: int = 0

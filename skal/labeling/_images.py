@@ -31,6 +31,10 @@ class ImageFile(NamedTuple):
         Bytes.
     mtime_ns : int
         When the file was last changed; only to save hashing it again.
+
+    See Also
+    --------
+    LabelingProject.images : All images of a project.
     """
 
     path: str
@@ -53,6 +57,10 @@ class Changes:
         Paths that the project does not know.
     renamed : tuple of (int, str)
         Rows whose file is not there, and the path of a new file that holds the same.
+
+    See Also
+    --------
+    LabelingProject.changes : Finds them.
     """
 
     missing: tuple[int, ...] = ()

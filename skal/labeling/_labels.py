@@ -31,6 +31,10 @@ class QueuedImage:
     round : int
     is_held_out : bool
         Whether it is to test with.
+
+    See Also
+    --------
+    LabelingProject.queue : The images that wait for a label.
     """
 
     row: int

@@ -28,7 +28,7 @@ _FITTED_AGAIN = ("CosineKNNClassifier", "GraphClassifier")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A classifier, and what it needs to be given.
+    """A trained classifier, and what it has to be given to predict.
 
     Parameters
     ----------
@@ -46,6 +46,10 @@ class TrainedModel:
         Their labels.
     n_pool : int
         Embeddings of the pool that it was trained in; the pool may have grown since.
+
+    See Also
+    --------
+    LabelingProject.train : Makes one.
     """
 
     classifier: Any

@@ -37,8 +37,12 @@ class Plan:
     mean_distance_now : float or None
         The same with the labels there are; None where there is none.
     knee : int or None
-        From how many more labels on each covers little more, by `skal.evaluation.coverage_curve` up to four times `n`.
-        None where n is 0, and for pools of more than 20,000 embeddings, where it would take long.
+        The number of further labels after which one more covers little, by `skal.evaluation.coverage_curve` up to
+        four times `n`. None where n is 0, and for pools of more than 20,000 embeddings, where it would take long.
+
+    See Also
+    --------
+    LabelingProject.plan : Makes one.
     """
 
     n: int

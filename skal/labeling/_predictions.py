@@ -35,6 +35,10 @@ class Predictions:
         Whether the confidence is below the limit that was asked for, or there is no prediction.
     problems : tuple of str or None
         Why there is none.
+
+    See Also
+    --------
+    LabelingProject.predict : Makes them.
     """
 
     paths: tuple[str, ...]

@@ -16,6 +16,7 @@ __all__ = ["RULES", "Problems", "problems_of_pictures"]
 
 _DARK, _LIGHT, _ODD_IQR, _TINY_SIDE = 0.32, 0.95, 3.0, 32
 
+#: By what rule a problem of each kind is found.
 RULES = {
     "unreadable": "Pillow cannot decode the file",
     "same pictures": "the same pixels, whatever the files are called",
@@ -50,6 +51,10 @@ class Problems:
         Rows.
     is_embedded : bool
         Whether near duplicates and outlying images could be looked for.
+
+    See Also
+    --------
+    LabelingProject.problems : Finds them.
     """
 
     unreadable: dict[int, str]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skal._html import counts_in_words, facts
 from skal.features import NamedImages, TorchFeatureExtractor
 from skal.labeling._embedding import extractor_again, read_identity, refuse_another
 from skal.labeling._embedding_step import MODEL
@@ -37,7 +38,7 @@ class LabelingProject(EvaluationStep):
         Of the project: ``manifest.json`` (the images), ``skal.toml`` (settings), ``ledger.jsonl`` (rounds and labels),
         ``embeddings.npy``, ``model.npz``.
     settings : Settings
-        Of ``skal.toml``; variables such as ``SKAL_BACKBONE`` go before it.
+        Of ``skal.toml``; environment variables such as ``SKAL_BACKBONE`` take precedence.
     ledger : Ledger
         Every round and every answer.
     read_only : bool
@@ -45,6 +46,8 @@ class LabelingProject(EvaluationStep):
     See Also
     --------
     skal.rounds.Ledger : The record of rounds and labels.
+    skal.rounds.IterativeSampler : Rounds in a script, with a function that is asked for the labels.
+    skal.features.TorchFeatureExtractor : Embeds the images.
 
     Notes
     -----
@@ -233,6 +236,19 @@ class LabelingProject(EvaluationStep):
     def __repr__(self) -> str:
         n_labels = len(self.labels)
         return f"<LabelingProject {os.fspath(self.folder)!r}: {len(self.images)} images, {n_labels} labelled>"
+
+    def _repr_html_(self) -> str:
+        known = {
+            "folder": self.folder,
+            "images": f"{len(self.images):,}",
+            "rounds": len(self.ledger.rounds),
+            "labelled": f"{len(self.labels):,}",
+            "pending": f"{len(self.ledger.pending):,}",
+            "skipped": f"{len(self.skipped):,}",
+            "labels of each class": counts_in_words(dict(self.counts().most_common())) or "none yet",
+            "more": "status() compares this with the images, and says what to do next",
+        }
+        return facts(type(self).__name__, known)
 
     # ------------------------------------------------------------------ what the above stand on
 

@@ -25,6 +25,10 @@ class Mistake:
     label, predicted : str
     confidence : float
         Probability of what was predicted.
+
+    See Also
+    --------
+    LabelingProject.evaluate : Finds them.
     """
 
     row: int
@@ -48,6 +52,11 @@ class Evaluation:
         Labels in the rows, predictions in the columns.
     mistakes : tuple of Mistake
         The most confident first.
+
+    See Also
+    --------
+    LabelingProject.evaluate : Makes one.
+    skal.evaluation.holdout_estimate : The same for labels of your own.
     """
 
     estimate: HoldoutEstimate

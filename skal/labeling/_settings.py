@@ -21,7 +21,7 @@ _PREFIX = "SKAL_"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project is worked on with. None is what the library takes by itself.
+    """The settings of a project. None means the default of the library.
 
     Parameters
     ----------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from skal._html import counts_in_words, facts
+
 __all__ = ["ProjectStatus"]
 
 
@@ -42,6 +44,10 @@ class ProjectStatus:
         Labels that the model was trained on.
     next_command : str
         What to type next.
+
+    See Also
+    --------
+    LabelingProject.status : Makes one.
     """
 
     folder: str
@@ -66,6 +72,11 @@ class ProjectStatus:
     has_model: bool = False
     n_labels_of_model: int = 0
     next_command: str = ""
+
+    def _repr_html_(self) -> str:
+        known = self.to_dict() | {"classes": counts_in_words(self.classes)}
+        names = {name: name.removeprefix("n_").replace("_", " ").replace("labeled", "labelled") for name in known}
+        return facts(type(self).__name__, {names[name]: value for name, value in known.items() if value})
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""

@@ -30,6 +30,10 @@ class Suggestions:
         Their probabilities.
     n_labels : int
         Labels that they rest on.
+
+    See Also
+    --------
+    LabelingProject.suggest : Makes them.
     """
 
     rows: npt.NDArray[np.int64]

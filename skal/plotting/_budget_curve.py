@@ -11,7 +11,9 @@ __all__ = ["BudgetCurveDisplay"]
 
 
 class BudgetCurveDisplay:
-    """A metric or the coverage over budget, a line a sampler, with a band of ± one standard deviation.
+    """A metric or the coverage over budget, one line for each sampler, with a band of ± one standard deviation.
+
+    Bands of fractions are cut off at 0 and 100 %.
 
     Parameters
     ----------
@@ -30,6 +32,10 @@ class BudgetCurveDisplay:
         One a sampler.
     bands_ : list of PolyCollection
         One a sampler; none where there is a single seed.
+
+    See Also
+    --------
+    skal.evaluation.budget_curve : Makes the curve.
     """
 
     def __init__(self, lines, classifier, metric):
@@ -82,7 +88,10 @@ class BudgetCurveDisplay:
             (line,) = ax.plot(budgets, mean, color=color, marker=marker, markersize=5, label=name)
             self.lines_.append(line)
             if np.isfinite(std).all():
-                self.bands_.append(ax.fill_between(budgets, mean - std, mean + std, color=color, alpha=0.15))
+                low, high = mean - std, mean + std
+                if is_fraction(self.metric):
+                    low, high = np.clip((low, high), 0, 100)
+                self.bands_.append(ax.fill_between(budgets, low, high, color=color, alpha=0.15))
         ax.set_xscale("log")
         budgets = sorted({row["budget"] for rows in self.lines.values() for row in rows})
         ax.set_xticks(budgets, [str(budget) for budget in budgets])

@@ -18,8 +18,8 @@ _KINDS = ("auto", "bars", "lines")
 class CategoryHistogramDisplay:
     """How often the categories were picked: a bar each where they are few, else how many have how many picks.
 
-    An even choice has budget / n_categories picks of each category, where a dotted line stands: all bars end
-    there, or the lines are a single peak there. Categories with 0 picks were missed.
+    A dotted line stands at budget / n_categories, which is what an even choice picks of each category: then all bars
+    end there, or the lines have a single peak there. Categories with 0 picks were missed.
 
     Parameters
     ----------
@@ -42,6 +42,10 @@ class CategoryHistogramDisplay:
         One a sampler; empty where bars were drawn.
     even_line_ : Line2D
         Where an even choice would have all categories.
+
+    See Also
+    --------
+    skal.evaluation.category_counts : The counts as numbers.
 
     References
     ----------
@@ -163,7 +167,7 @@ class CategoryHistogramDisplay:
             self._draw_lines(ax)
         ax.set_ylim(bottom=0)
         ax.yaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+        ax.legend(ncols=2 if self.bars_ else 1)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -178,6 +182,8 @@ class CategoryHistogramDisplay:
         is_long = max(map(len, self.names)) > 4
         ax.set_xticks(places, self.names, rotation=30 if is_long else 0, ha="right" if is_long else "center")
         ax.set_ylabel("Picks")
+        n_legend_lines = -(-(1 + len(self.counts)) // 2)
+        ax.margins(y=0.1 * (1 + n_legend_lines))  # the legend stands above the bars
         ax.grid(axis="y", alpha=0.3)
         ax.set_axisbelow(True)
 

@@ -23,6 +23,10 @@ class CoverageCurveDisplay:
     figure_ : matplotlib Figure
     coverage_line_, radius_line_, knee_line_ : Line2D
 
+    See Also
+    --------
+    skal.evaluation.coverage_curve : Makes the curve.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure
@@ -66,9 +70,10 @@ class CoverageCurveDisplay:
             curve.budgets, curve.radius, color=LINE_COLORS[1], linestyle="--", label="Distance of the farthest row"
         )
         ax.set_xlabel("Budget (labels)")
-        ax.set_ylabel("Coverage of the pool (%)")
+        ax.set_ylabel("Coverage of the pool (%)", color=LINE_COLORS[0])
         ax.set_ylim(0, 100)
-        radius_ax.set_ylabel("Distance of the farthest row")
+        radius_ax.set_ylabel("Distance of the farthest row", color=LINE_COLORS[1])
+        radius_ax.spines["right"].set_visible(True)
         radius_ax.set_ylim(bottom=0)
         ax.grid(alpha=0.3)
         ax.legend(handles=[self.coverage_line_, self.radius_line_, self.knee_line_], loc="lower right")

@@ -44,6 +44,10 @@ class EmbeddingDisplay:
         Names the picks, and the categories where there are ten at most; more have colors of a scale. Where not all
         points have a label, the picks have the colors of theirs.
 
+    See Also
+    --------
+    PickedImagesDisplay : The images that were picked.
+
     References
     ----------
     .. [1] Pourahmadi, Nooralinejad and Pirsiavash, "A Simple Baseline for Low-Budget Active Learning", Figure 2.
@@ -68,13 +72,16 @@ class EmbeddingDisplay:
         self.title = title
 
     @classmethod
-    def from_sampler(cls, sampler, X, y=None, *, max_points=2000, metric="cosine", random_state=0, ax=None):
+    def from_sampler(
+        cls, sampler, X, y=None, *, coordinates=None, max_points=2000, metric="cosine", random_state=0, ax=None
+    ):
         """Draw the picks of a fitted sampler; see `from_embeddings` for the parameters."""
         return cls.from_embeddings(
             X,
             sampler.selected_indices_,
             y,
             title=type(sampler).__name__,
+            coordinates=coordinates,
             max_points=max_points,
             metric=metric,
             random_state=random_state,
@@ -83,7 +90,17 @@ class EmbeddingDisplay:
 
     @classmethod
     def from_embeddings(
-        cls, X, indices, y=None, *, title="", max_points=2000, metric="cosine", random_state=0, ax=None
+        cls,
+        X,
+        indices,
+        y=None,
+        *,
+        title="",
+        coordinates=None,
+        max_points=2000,
+        metric="cosine",
+        random_state=0,
+        ax=None,
     ):
         """Map the embeddings and draw them.
 
@@ -100,6 +117,9 @@ class EmbeddingDisplay:
             has a label, else the number of categories among the picks. None colors nothing.
         title : str, default=""
             Stands before the coverage.
+        coordinates : array-like of shape (n, 2), default=None
+            A map that is there already, a point for every row of X: from UMAP, say, or the `coordinates` of a display
+            that drew all rows, to show other picks on the same map. None makes one with t-SNE.
         max_points : int, default=2000
             Rows to draw: every pick, and random others up to this number.
         metric : {"cosine", "euclidean"}, default="cosine"
@@ -117,7 +137,8 @@ class EmbeddingDisplay:
         ------
         ValueError
             If there are fewer than three rows, no pick, a pick that is not a row, a `y` of neither X's nor the
-            picks' length, another `metric`, or NaN or infinity among the rows that are drawn.
+            picks' length, `coordinates` of another shape than (n, 2), another `metric`, or NaN or infinity among what
+            is drawn.
 
         Notes
         -----
@@ -139,8 +160,11 @@ class EmbeddingDisplay:
         if labels is not None:
             categories = labels[rows]
             title = f"{title}{', ' if title else ''}{_what_was_found(labels, picks)}"
-        coordinates = _tsne(rows_of(X, rows), metric, int(rng.integers(2**31)))
-        return cls(coordinates, np.isin(rows, picks), categories, title).plot(ax=ax)
+        if coordinates is None:
+            points = _tsne(rows_of(X, rows), metric, int(rng.integers(2**31)))
+        else:
+            points = check_array(_points_of_each_row(coordinates, X.shape[0])[rows], input_name="coordinates")
+        return cls(points, np.isin(rows, picks), categories, title).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw, on `ax` or a new figure, and return the display."""
@@ -162,7 +186,7 @@ class EmbeddingDisplay:
         if is_unlabeled.any():  # the labels are those of the picks, whose marks would hide them
             face = [NO_CLASS_COLOR if of < 0 else colors[of] for of in category_of[self.is_picked]]
         edge = "white" if face == "black" else "black"
-        self.picks_ = ax.scatter(*picked.T, s=45, c=face, edgecolors=edge, linewidths=1.2, zorder=3)
+        self.picks_ = ax.scatter(*picked.T, s=80, c=face, edgecolors=edge, linewidths=1.5, zorder=3)
         named = {"picked": self.picks_}
         if self.y is not None and len(names) <= len(CLASS_COLORS):
             named |= dict(zip(map(str, names), self.points_, strict=True))
@@ -178,6 +202,8 @@ class EmbeddingDisplay:
         ax.set_title(self.title)
         ax.set_xticks([])
         ax.set_yticks([])
+        for side in ("left", "right", "top", "bottom"):
+            ax.spines[side].set(visible=True, color="0.8")
         ax.set_aspect("equal", adjustable="datalim")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -198,6 +224,16 @@ def _tsne(rows, metric, seed):
         init="pca" if rows.shape[1] > 1 else "random",
         random_state=seed,
     ).fit_transform((centered / spread).astype(np.float32))
+
+
+def _points_of_each_row(coordinates, n_samples):
+    points = np.asarray(coordinates)
+    if points.shape != (n_samples, 2):
+        raise ValueError(
+            f"coordinates has the shape {points.shape}; it needs a point for every row of X, ({n_samples}, 2). "
+            "A display has them if it drew all rows: max_points must be no less than there are."
+        )
+    return points
 
 
 def _label_of_each_row(y, picks, n_samples):

@@ -28,6 +28,10 @@ class PickedImagesDisplay:
     axes_ : ndarray of Axes
         One an image, and empty ones that fill the last line.
     images_ : list of AxesImage
+
+    See Also
+    --------
+    EmbeddingDisplay : Where the picks lie among all rows.
     """
 
     def __init__(self, images, titles=None):

@@ -61,6 +61,10 @@ def clear_cache() -> None:
 
     What an opened `Pool` keeps is freed with the pool itself.
 
+    See Also
+    --------
+    Pool : Keeps what passes learn, and frees it when the pool goes.
+
     Examples
     --------
     >>> import skal

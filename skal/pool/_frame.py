@@ -38,6 +38,10 @@ class Frame:
         Under "cosine" zero, or what `find_cone` found.
     factor : float
         A power of two; 1 unless the spread of the rows is far from 1. It costs no digits.
+
+    See Also
+    --------
+    PoolView : Holds the frame of its pool.
     """
 
     metric: str

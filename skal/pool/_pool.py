@@ -16,6 +16,7 @@ from skal._core.device import ordinary_torch, resolve_device
 from skal._core.graph import Neighbors
 from skal._core.workers import on_workers
 from skal._files._fingerprint import fingerprint
+from skal._html import facts, place_of, size_in_words
 from skal._validation import OpenedRows, check_pool, rows_of
 from skal.pool._frame import Frame, find_cone, find_frame
 from skal.pool._kept_neighbors import read_neighbors, write_neighbors
@@ -51,7 +52,7 @@ class Pool(OpenedRows):
     dtype : dtype
         Of X.
     n_features_in_ : int
-        d.
+        The number of features, d.
     feature_names_in_ : ndarray of shape (d,)
         Names of the features, where X is a DataFrame whose columns are all strings.
 
@@ -60,6 +61,11 @@ class Pool(OpenedRows):
     ValueError
         If X is not a real two-dimensional array, or the metric or the device is not known. NaN and infinity are
         found by the first pass over the rows, whoever makes it; the first such row is named.
+
+    See Also
+    --------
+    PoolView : The pool as one metric sees it.
+    clear_cache : Frees what fits on plain arrays have kept.
 
     Notes
     -----
@@ -318,6 +324,23 @@ class Pool(OpenedRows):
         n_rows, n_features = self.shape
         return f"Pool({n_rows} × {n_features} {str(self.dtype).removeprefix('torch.')}, metric={self.metric!r})"
 
+    def _repr_html_(self) -> str:
+        n_rows, n_features = self.shape
+        learned = {
+            f"learned under {metric} on {device}": ", ".join(view.learned()) or "rows prepared"
+            for (metric, device, _), view in self._views.items()
+        }
+        known = {
+            "rows × features": f"{n_rows:,} × {n_features:,}",
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "size": size_in_words(n_rows * n_features * self.dtype.itemsize),
+            "metric": self.metric,
+            "device": self.device,
+            "kept in": place_of(self.source),
+            "NaN and infinity": "none" if self._is_checked else "not looked for yet",
+        }
+        return facts("Pool", known | learned)
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be learned again, so that a pool is sent to another process as its rows."""
         return {**vars(self), "_views": {}}
@@ -330,7 +353,12 @@ class _Columns(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
 
 def open_pool(estimator: Any, X: Any, *, reset: bool) -> Pool:
-    """Open X for an estimator, or take it as it is where it is a pool; the estimator learns its columns."""
+    """Open X for an estimator, or take it as it is where it is a pool; the estimator learns its columns.
+
+    See Also
+    --------
+    Pool : What it opens.
+    """
     rows = check_pool(estimator, X, reset=reset)
     return X if isinstance(X, Pool) else Pool._of_checked(X, rows)
 

@@ -40,6 +40,10 @@ class PoolView:
         The prepared rows and the passes over them.
     search : PoolSearch
         Finds the rows nearest to rows from elsewhere.
+
+    See Also
+    --------
+    Pool.view : Makes one.
     """
 
     def __init__(self, X: Any, frame: Frame, device: torch.device) -> None:
@@ -64,6 +68,15 @@ class PoolView:
     def wide_blocks(self) -> Any:
         """The same rows in larger tiles, for passes that sort the rows of a tile into groups."""
         return self.blocks.in_tiles_of(tile_rows_of(self.n_features))
+
+    def learned(self) -> list[str]:
+        """Name what passes have found; makes none."""
+        found = {
+            "moments": self._moments is not None,
+            "principal coordinates": self._sketch is not None,
+            **{f"{known.n_neighbors} neighbours of each row": True for known in self._neighbors.values()},
+        }
+        return [what for what, is_known in found.items() if is_known]
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return mean and variance of each prepared feature, float64 of shape (d,); one pass, made once."""

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
 from skal._files._fingerprint import fingerprint
+from skal._html import in_words
 from skal._validation import (
     CallbackSupportMixin,
     HasMethods,
@@ -88,6 +89,7 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
     See Also
     --------
     MultiKMeansSampler : Rounds of K-means.
+    skal.labeling.LabelingProject : Rounds over a folder of images, with a page to label on.
     Ledger : The record of rounds and labels.
 
     Notes
@@ -259,6 +261,13 @@ class IterativeSampler(SelectionMixin, MetaEstimatorMixin, CallbackSupportMixin,
         if seed is not None:
             set_random_states(sampler, seed)
         return sampler
+
+    def _facts(self):
+        found = super()._facts()
+        if found:
+            found["rows of each round"] = in_words([len(rows) for rows in self.rounds_])
+            found["set aside"] = len(self.ledger_.skipped)
+        return found
 
     def _show(self, running, labeled_idx, *, has_failed):
         """Set the fitted attributes from the ledger."""

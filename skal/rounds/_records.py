@@ -28,6 +28,10 @@ class Answer:
         How long it took.
     time : datetime
         When it was recorded, in UTC.
+
+    See Also
+    --------
+    Ledger.answer : Records one.
     """
 
     row: int
@@ -55,6 +59,10 @@ class SetAside:
     reason : str
     annotator, source, seconds, time
         As of an `Answer`.
+
+    See Also
+    --------
+    Ledger.set_aside : Records one.
     """
 
     row: int
@@ -92,6 +100,10 @@ class Round:
         Those of the rows that are to test with and never to train on.
     why : tuple of str, default=()
         Why each row was picked, in the order of `rows`; empty where nobody said.
+
+    See Also
+    --------
+    Ledger.ask : Records one.
     """
 
     number: int
@@ -140,6 +152,10 @@ class Unread:
         How Python writes it out.
     time : datetime
         When it was recorded, in UTC.
+
+    See Also
+    --------
+    Ledger.keep_unread : Records one.
     """
 
     rows: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from skal.rounds._records import Answer, Round, SetAside, Unread
@@ -79,6 +79,17 @@ class State:
     def skipped(self) -> list[int]:
         """Return the rows set aside."""
         return [row for row in self._standing if isinstance(self.current(row), SetAside)]
+
+    def tally(self, rows: Iterable[int]) -> tuple[int, int, int, int]:
+        """Count rows: all of them, those labelled, those set aside, those that are neither."""
+        standing = [self.current(row) for row in rows]
+        n_labeled = sum(isinstance(each, Answer) for each in standing)
+        n_aside = sum(isinstance(each, SetAside) for each in standing)
+        return len(standing), n_labeled, n_aside, len(standing) - n_labeled - n_aside
+
+    def rows_never_asked(self) -> list[int]:
+        """Return the rows with an answer that nobody asked for."""
+        return [row for row, standing in self._standing.items() if standing and row not in self._asked]
 
     def is_asked(self, row: int) -> bool:
         return row in self._asked

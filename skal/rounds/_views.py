@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from skal._html import table
 from skal.rounds._labels import LabelsByRow, labels_array
 from skal.rounds._records import Answer, Round, SetAside, Unread
 from skal.rounds._state import State
@@ -17,6 +19,8 @@ __all__ = ["LedgerViews"]
 
 class LedgerViews:
     """The reading half of `Ledger`, whose docstring says what each view holds."""
+
+    path: Path | None = None
 
     def __init__(self) -> None:
         self._state = State()
@@ -69,6 +73,18 @@ class LedgerViews:
     def unread(self) -> tuple[Unread, ...]:
         with self._mutex:
             return tuple(self._state.unread)
+
+    def _repr_html_(self) -> str:
+        with self._mutex:
+            rounds = [(f"{each.number}: {each.sampler}", *self._state.tally(each.rows)) for each in self._state.rounds]
+            unasked = self._state.tally(self._state.rows_never_asked())
+        if unasked[0]:
+            rounds.append(("without being asked", 0, *unasked[1:]))
+        totals = [sum(counts) for counts in zip(*(each[1:] for each in rounds), strict=True)] or [0] * len(unasked)
+        where = "" if self.path is None else f" {self.path}"
+        pool = "" if self.n_samples is None else f", of a pool of {self.n_samples:,} rows"
+        header = ["round", "asked", "labelled", "set aside", "pending"]
+        return table(header, [*rounds, ("all", *totals)], f"Ledger{where}{pool}")
 
     def current(self, row: int) -> Answer | SetAside | None:
         """Return what stands for a row; None where nobody has answered.

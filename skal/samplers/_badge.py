@@ -43,6 +43,8 @@ class BADGESampler(LearnsFromLabelsMixin, BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the draws; after a cold start in that of the initial sampler.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     classifier_ : classifier
         The fitted classifier. Not there after a cold start.
     initial_ : sampler
@@ -56,7 +58,9 @@ class BADGESampler(LearnsFromLabelsMixin, BaseSampler):
 
     See Also
     --------
-    UHerdingSampler : What is unsure, weighted by how much it represents.
+    UHerdingSampler : Covers what a classifier is unsure of.
+    BAITSampler : Fisher information instead of distances between gradients.
+    MarginSampler : The most uncertain rows, however alike they are.
 
     Notes
     -----

@@ -53,6 +53,8 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order in which they were added, those taken out again left out; after a cold
         start in the order of the initial sampler.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     classifier_ : classifier
         The fitted classifier. Not there after a cold start.
     initial_ : sampler
@@ -66,7 +68,8 @@ class BAITSampler(LearnsFromLabelsMixin, BaseSampler):
 
     See Also
     --------
-    BADGESampler : Gradients that are long and unlike each other.
+    BADGESampler : Draws rows whose gradients are long and unlike each other.
+    UHerdingSampler : Covers what a classifier is unsure of.
 
     Notes
     -----

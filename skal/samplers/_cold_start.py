@@ -22,6 +22,13 @@ class ColdStartMixin:
         self.initial_.set_params(budget=request.budget)
         return self.initial_.fit(request.pool, labeled_indices=request.labeled_idx).selected_indices_
 
+    def _facts(self):
+        found = super()._facts()
+        if found and hasattr(self, "initial_"):
+            found["order"] = self.initial_._order
+            found["picked by"] = f"{type(self.initial_).__name__}, as too little was labelled to learn from"
+        return found
+
     def _default_initial(self):
         return KMeansSampler()
 

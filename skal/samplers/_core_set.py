@@ -58,6 +58,7 @@ class CoreSetSampler(BaseSampler):
     See Also
     --------
     KMeansSampler : Representative rows instead of outlying ones: better at low budgets.
+    MaxHerdingSampler : Also greedy, for the mean row instead of the farthest.
 
     Notes
     -----
@@ -113,6 +114,10 @@ class CoreSetSampler(BaseSampler):
         self.init = init
         self.device = device
         self.verbose = verbose
+
+    def _facts(self):
+        found = super()._facts()
+        return found | {"distance of the farthest row": f"{self.radius_:.4g}"} if found else found
 
     @on_workers()
     def _select_rows(self, request):

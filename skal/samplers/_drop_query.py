@@ -19,9 +19,10 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
     """Cluster the rows whose prediction changes when features are dropped, and pick the row nearest each centroid.
 
     Each row is predicted as it is, and `n_dropouts` times with a random share `dropout` of its features set to zero
-    and the others divided by ``1 - dropout``. Rows whose prediction flips more often than not are candidates; where
-    these are fewer than 25 a pick, those that flip at all; where these are, all rows. With fewer than
-    two labelled classes nothing is predicted, and `initial` picks.
+    and the others divided by ``1 - dropout``. Rows whose prediction changes in more than half of them are
+    candidates. If there are fewer than 25 candidates for each pick, every row whose prediction changes at all becomes
+    one; if there are still too few, every row does. With fewer than two labelled classes nothing is predicted, and
+    `initial` picks.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, the row of the largest cluster first; after a cold start in the order of the initial
         sampler.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     n_candidates_ : int
         Rows that were clustered. Not there after a cold start.
     classifier_ : classifier
@@ -66,6 +69,8 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
     See Also
     --------
     KMeansSampler : The same without labels.
+    UHerdingSampler : Covers what a classifier is unsure of.
+    MarginSampler : The most uncertain rows, without clusters.
 
     Notes
     -----

@@ -53,6 +53,8 @@ class GraphCoverageSampler(BaseSampler):
 
     See Also
     --------
+    MaxHerdingSampler : Covers the pool in balls around the picks instead.
+    KMeansSampler : One row from each cluster; its `select` picks from other pools, too.
     skal.classifiers.GraphClassifier : A classifier on the same graph.
 
     Notes

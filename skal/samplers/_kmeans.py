@@ -33,9 +33,9 @@ class KMeansSampler(BaseSampler):
     """Cluster the pool into `budget` clusters and pick the row nearest each centroid.
 
     In a later round, with `labeled_indices`, a labelled row covers its surroundings: the pool is clustered into
-    as many clusters as labelled rows and picks; each labelled row has a cluster of its own, whose center stays
-    near it, and which gives nothing. A pick that its cluster cannot use (an empty one, say) goes to the cluster with
-    the highest inertia per pick, which takes its next nearest row; so there are exactly `budget` picks, always.
+    as many clusters as labelled rows and picks. Each labelled row has its own cluster, whose center stays near it and
+    from which nothing is picked. If a cluster has no row to give (it is empty, say), its pick goes to the cluster with
+    the highest inertia per pick, which gives its next nearest row. There are always exactly `budget` picks.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ class KMeansSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, the row of the largest cluster first.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     cluster_centers_ : ndarray of shape (n_clusters, d), float32
         Means of the (normalised) rows of each cluster; in a later round those of the labelled rows come first, each
         ¼ of the way to its row. float64 where the rows spread over less than 2⁻²⁰ or more than 2²⁰.
@@ -109,6 +111,13 @@ class KMeansSampler(BaseSampler):
         Features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X was a DataFrame whose columns are all strings.
+
+    See Also
+    --------
+    skal.rounds.MultiKMeansSampler : K-means in several rounds.
+    MaxHerdingSampler : Covers the pool greedily; its smaller budgets are prefixes of larger ones.
+    TypiClustSampler : Takes the row in the densest place of each cluster.
+    UniformKMeansSampler : The same number of rows from each of a few clusters.
 
     Notes
     -----
@@ -244,6 +253,13 @@ class KMeansSampler(BaseSampler):
         picks = self._picks_of(result, request)
         checkpoint.remove()
         return picks
+
+    def _facts(self):
+        found = super()._facts()
+        if found:
+            distance = np.sqrt(self.inertia_ / self._n_pool_rows)
+            found |= {"root mean square distance to a centroid": f"{distance:.4g}", "passes": self.n_iter_}
+        return found
 
     def _select_from(self, pool, budget):
         labels, sq_dist = self._assign(pool)

@@ -52,6 +52,8 @@ class MaxHerdingSampler(BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the greedy. With one sigma and seed, a smaller budget picks a prefix,
         as long as `max_candidates` are eight times the larger one or more than the pool.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     sigma_ : float
         The bandwidth that was used.
     coverage_ : float
@@ -66,6 +68,8 @@ class MaxHerdingSampler(BaseSampler):
     See Also
     --------
     UHerdingSampler : The same, weighted by what a classifier is unsure of.
+    GraphCoverageSampler : Covers the pool along its nearest neighbours instead of in balls.
+    KMeansSampler : All picks in one batch, one from each cluster.
     skal.greedy.FacilityLocation : The objective.
 
     Notes
@@ -137,6 +141,10 @@ class MaxHerdingSampler(BaseSampler):
         self.max_candidates = max_candidates
         self.device = device
         self.verbose = verbose
+
+    def _facts(self):
+        found = super()._facts()
+        return found | {"coverage": f"{self.coverage_:.4g}", "sigma": f"{self.sigma_:.4g}"} if found else found
 
     def _select_rows(self, request):
         view = request.pool.view(self.metric, self.device, for_distances=True)

@@ -34,6 +34,7 @@ class RandomSampler(BaseSampler):
     See Also
     --------
     UniformSampler : The same number of random rows of each class.
+    KMeansSampler : Rows that represent the pool; the first thing to try in place of chance.
 
     Notes
     -----

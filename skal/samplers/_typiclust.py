@@ -19,9 +19,9 @@ _LARGE_SHARE = 0.5
 class TypiClustSampler(BaseSampler):
     """Cluster the pool and pick, where no row is labelled, the row in the densest place of each cluster.
 
-    There are as many clusters as labelled rows and picks. Those with the fewest labels come first, of these the
-    largest; each gives the row of highest typicality, the inverse of the mean distance to its nearest neighbours
-    in the cluster, ties to the lowest row.
+    There are as many clusters as labelled rows and picks. Clusters with the fewest labelled rows come first, and among
+    those the largest. Each gives its most typical row: typicality is the inverse of the mean distance to the nearest
+    neighbours in the cluster. Ties go to the lowest row.
 
     Parameters
     ----------
@@ -44,6 +44,8 @@ class TypiClustSampler(BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order above.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     labels_ : ndarray of shape (n,), int32
         Cluster of each row.
     device_ : torch.device
@@ -56,6 +58,7 @@ class TypiClustSampler(BaseSampler):
     See Also
     --------
     KMeansSampler : The row nearest the centroid of each cluster.
+    MaxHerdingSampler : Covers the pool greedily, without clusters.
 
     Notes
     -----

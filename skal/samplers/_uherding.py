@@ -56,6 +56,8 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
     ----------
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool, in the order of the greedy; after a cold start in that of the initial sampler.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     sigma_ : float
         The bandwidth that was used. Not there after a cold start.
     classifier_ : classifier
@@ -72,6 +74,8 @@ class UHerdingSampler(LearnsFromLabelsMixin, BaseSampler):
     See Also
     --------
     MaxHerdingSampler : The same without labels.
+    MarginSampler : The most uncertain rows, whether or not they represent others.
+    BADGESampler : Draws rows whose gradients are long and unlike each other.
 
     Notes
     -----

@@ -54,6 +54,7 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
 See Also
 --------
 {others} : The same with another score.
+UHerdingSampler : Uncertain rows that represent others, too.
 skal.rounds.IterativeSampler : Rounds of it.
 
 Notes

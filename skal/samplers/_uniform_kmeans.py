@@ -44,6 +44,8 @@ class UniformKMeansSampler(BaseSampler):
     selected_indices_ : ndarray of shape (budget,), int64
         Distinct rows of the pool: the nearest row of each cluster, largest cluster first, then the
         second of each, and so on.
+    selected_index_ : pandas Index of shape (budget,)
+        The same as entries of X's index. Only there where X is a DataFrame.
     kmeans_ : KMeansSampler
         The fitted K-means, with `cluster_centers_` and `labels_`.
     device_ : torch.device

@@ -82,6 +82,7 @@ class VAALSampler(ColdStartMixin, BaseSampler):
     See Also
     --------
     CoreSetSampler : Rows far from the labelled ones, without training.
+    RandomSampler : About as good with few labels, in no time.
 
     Notes
     -----

@@ -15,6 +15,10 @@ def sampler_checks() -> list[Callable[[Any], None]]:
 
     They are what `check_sampler` runs, one by one, for ``pytest.mark.parametrize``.
 
+    See Also
+    --------
+    check_sampler : Runs all of them.
+
     Examples
     --------
     >>> from skal.testing import sampler_checks

@@ -50,6 +50,10 @@ class FixMatchTraining(ImageTraining):
     ----------
     average : MovingAverage
         Of the network; predictions are made by it.
+
+    See Also
+    --------
+    FixMatchClassifier : Runs it.
     """
 
     def __init__(

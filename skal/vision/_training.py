@@ -51,6 +51,11 @@ class ImageTraining(TrainingLoop):
         What is trained, in train mode, on `device`.
     optimizer : Optimizer
     seed : int
+
+    See Also
+    --------
+    FineTuning : The steps of `FineTuneClassifier`.
+    FixMatchTraining : The steps of `FixMatchClassifier`.
     """
 
     def __init__(
@@ -117,6 +122,10 @@ class FineTuning(ImageTraining):
     milestones, gamma : see `step_decay`
     crop_scale : (float, float)
         Smallest and largest share of the image in a crop.
+
+    See Also
+    --------
+    FineTuneClassifier : Runs it.
     """
 
     def __init__(

@@ -67,22 +67,55 @@ def test_poisson_is_the_dense_solution(pool):
 
 
 @pytest.mark.parametrize("method", ["spreading", "poisson"])
-def test_many_classes_in_blocks_and_the_largest_kept(method, rng, monkeypatch):
+def test_many_classes_in_blocks(method, rng, monkeypatch):
     X, y = rng.normal(size=(300, 6)), np.arange(300) % 30
     picks = np.arange(0, 300, 2)
     whole = GraphClassifier(method).fit(X[picks], y[picks], X_pool=X)
     monkeypatch.setattr(_propagation, "_ELEMENTS_AT_ONCE", 300 * 7)
     blocks = GraphClassifier(method).fit(X[picks], y[picks], X_pool=X)
     np.testing.assert_allclose(blocks.predict_proba(X), whole.predict_proba(X), atol=1e-9)
+
+
+def test_the_largest_of_many_classes_are_kept(rng, monkeypatch):
+    X, y = rng.normal(size=(300, 6)), np.arange(300) % 30
+    picks = np.arange(0, 300, 2)
+    whole = GraphClassifier("poisson").fit(X[picks], y[picks], X_pool=X)
     monkeypatch.setattr(_propagation, "_ELEMENTS_AT_ONCE", 300 * 3)  # less than what is kept
     monkeypatch.setattr(_shares, "_KEPT", 5)
     with config_context(working_memory=0.001):
-        kept = GraphClassifier(method).fit(X[picks], y[picks], X_pool=X)
+        kept = GraphClassifier("poisson").fit(X[picks], y[picks], X_pool=X)
     np.testing.assert_array_equal(kept.transduction_, whole.transduction_)
     np.testing.assert_array_equal(kept.predict(X), whole.predict(X))
     expected = whole.predict_proba(X)
     expected[expected < np.sort(expected, axis=1)[:, -5:-4]] = 0
     np.testing.assert_allclose(kept.predict_proba(X), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_many_classes_spread_sparsely_as_the_whole(rng):
+    centers = rng.normal(size=(400, 16))
+    y = rng.integers(100, size=3000)
+    X = centers[4 * y + rng.integers(4, size=3000)] + 0.5 * rng.normal(size=(3000, 16))
+    picks = rng.choice(3000, 300, replace=False)
+    whole = GraphClassifier().fit(X[picks], y[picks], X_pool=X)
+    with config_context(working_memory=1):
+        kept = GraphClassifier().fit(X[picks], y[picks], X_pool=X)
+        twice = GraphClassifier().fit(X[picks], y[picks], X_pool=X)
+    assert kept.n_iter_ == 90
+    assert (kept.transduction_ == whole.transduction_).mean() > 0.98
+    np.testing.assert_array_equal(kept.predict_proba(X), twice.predict_proba(X))
+    probabilities = kept.predict_proba(X)
+    assert ((probabilities > 0).sum(axis=1) <= 16).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    expected = np.where(probabilities > 0, whole.predict_proba(X), 0)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.abs(probabilities - expected).sum(axis=1).mean() < 0.15
+
+
+def test_too_few_steps_are_told(rng):
+    X, y = rng.normal(size=(400, 6)), np.arange(400) % 40
+    with config_context(working_memory=0.01), pytest.warns(ConvergenceWarning, match="30 iterations"):
+        model = GraphClassifier(max_iter=30).fit(X[::2], y[::2], X_pool=X)
+    assert model.n_iter_ == 30
 
 
 @pytest.mark.parametrize("method", ["spreading", "poisson"])

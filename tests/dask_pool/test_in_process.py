@@ -14,7 +14,7 @@ from skal._dask._executors import InProcess
 from skal._dask._rows import DaskRows
 from skal.classifiers import LinearProbe
 from skal.rounds import IterativeSampler, MultiKMeansSampler
-from skal.samplers import MarginSampler, RandomSampler, UniformSampler
+from skal.samplers import KMeansSampler, MarginSampler, RandomSampler, UniformSampler
 from tests.dask_pool.fits import FITS, fitted, in_chunks, outcome
 
 
@@ -122,6 +122,19 @@ def test_opening_reads_nothing_and_a_few_rows_read_their_chunks(X):
     taken = pool.raw_blocks(torch.device("cpu")).take([5, 8193, 4])
     np.testing.assert_array_equal(taken, X[[5, 8193, 4]].astype(np.float32))
     assert sorted(counted.made) == [0, 8192]
+
+
+def test_a_look_in_a_notebook_reads_no_chunk(X):
+    counted = CountedChunks(X, 4096)
+    pool = skal.Pool(counted.array())
+    assert "dask array of 8 chunks" in pool._repr_html_()
+    sampler = KMeansSampler(budget=5, algorithm="lloyd", max_iter=1).fit(pool)
+    n_made = len(counted.made)
+    assert n_made > 0
+    assert "5 of 30,000 rows" in sampler._repr_html_()
+    assert "lloyd" in sampler._repr_html_()
+    assert pool._repr_html_()
+    assert len(counted.made) == n_made
 
 
 @pytest.mark.parametrize("name", ["core_set", "lloyd", "restricted", "margin"])

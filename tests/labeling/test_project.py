@@ -330,3 +330,17 @@ def test_a_seed_decides_the_picks(photos, extractor, tmp_path):
             project.embed(extractor)
             picks.append(project.select(5, holdout=5, sampler=KMeansSampler()).rows)
     assert picks[0] == picks[1] != picks[2]
+
+
+def test_a_notebook_shows_where_a_project_stands(photos, tmp_path):
+    evil = "<script>alert(1)</script>"
+    with LabelingProject.create(tmp_path / "project", photos) as project:
+        assert "none yet" in project._repr_html_()
+        project.label(0, evil)
+        project.label(1, evil)
+        for thing in (project, project.status()):
+            page = thing._repr_html_()
+            assert "<script" not in page
+            assert "&lt;script&gt;alert(1)&lt;/script&gt;: 2" in page
+        shutil.rmtree(photos)  # a look neither needs the images nor looks for them
+        assert "<td>60</td>" in project._repr_html_()

@@ -27,6 +27,18 @@ def test_a_line_and_a_band_for_each_sampler(curve):
     assert display.ax_.get_ylabel() == "Category coverage (%)"
 
 
+def test_a_band_of_a_fraction_ends_at_0_and_100_per_cent():
+    y = np.arange(40) % 4
+    picks = {("by hand", 4, 0): [0, 1, 2, 3], ("by hand", 4, 1): [0, 1, 4, 8], ("by hand", 5, 0): range(5)}
+    curve = score(Selections({**picks, ("by hand", 5, 1): range(5)}), {}, np.zeros((40, 2)), y, np.zeros((1, 2)), [0])
+    (band,) = BudgetCurveDisplay.from_curve(curve).bands_
+    heights = band.get_paths()[0].vertices[:, 1]
+    mean, std = np.mean([100, 50]), np.std([100, 50], ddof=1)
+    assert mean + std > 100
+    assert heights.max() == 100
+    np.testing.assert_allclose(heights.min(), mean - std)
+
+
 def test_an_axes_of_the_users_is_drawn_on(curve):
     _, ax = plt.subplots()
     display = BudgetCurveDisplay.from_curve(curve, ax=ax)

@@ -44,6 +44,16 @@ def test_a_curves_histogram_is_a_mean_over_its_seeds(blobs):
         CategoryHistogramDisplay.from_curve(curve, y, 4)
 
 
+@pytest.mark.parametrize("n_samplers", [1, 2, 4])
+def test_the_legend_hides_no_bar(n_samplers):
+    y = np.arange(100) % 10
+    display = CategoryHistogramDisplay.from_indices(y, {f"sampler {n}": np.arange(30) for n in range(n_samplers)})
+    display.figure_.canvas.draw()
+    legend = display.ax_.get_legend().get_window_extent()
+    bars = [bar for container in display.bars_ for bar in container]
+    assert not any(legend.overlaps(bar.get_window_extent()) for bar in bars)
+
+
 def test_an_axes_of_the_users_is_drawn_on_again_and_again_and_nothing_is_changed(rng):
     y, picks = rng.integers(5, size=60), np.arange(20)
     y_before = y.copy()

@@ -86,6 +86,37 @@ def test_it_is_drawn_again_from_the_same_coordinates(blobs):
     np.testing.assert_array_equal(drawn(display.points_), before)
 
 
+def test_other_picks_on_the_same_map(blobs):
+    X, y = blobs
+    first = EmbeddingDisplay.from_embeddings(X, [0, 7], y)
+    sampler = KMeansSampler(2, random_state=0).fit(X)
+    second = EmbeddingDisplay.from_sampler(sampler, X, y, coordinates=first.coordinates)
+    np.testing.assert_array_equal(second.coordinates, first.coordinates)
+    np.testing.assert_array_equal(drawn([second.picks_]), first.coordinates[np.sort(sampler.selected_indices_)])
+
+
+def test_of_a_map_that_is_there_the_drawn_rows_are_taken(blobs, rng):
+    X, y = blobs
+    given = rng.normal(size=(120, 2)).tolist()
+    display = EmbeddingDisplay.from_embeddings(X, [0, 7], y, coordinates=given, max_points=30)
+    assert len(display.coordinates) == 30
+    assert {tuple(point) for point in display.coordinates.tolist()} <= {tuple(point) for point in given}
+    np.testing.assert_array_equal(drawn([display.picks_]), np.array(given)[[0, 7]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((119, 2), r"shape \(119, 2\).*\(120, 2\)"), ((120, 3), r"shape \(120, 3\)")]
+)
+def test_a_map_of_other_rows_is_refused(shape, message, blobs):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay.from_embeddings(blobs[0], [0], coordinates=np.zeros(shape))
+
+
+def test_a_map_with_a_hole_is_refused(blobs):
+    with pytest.raises(ValueError, match="NaN"):
+        EmbeddingDisplay.from_embeddings(blobs[0], [0], coordinates=np.full((120, 2), np.nan))
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("value", [0, 1, 1e-30, 1e25])
 def test_rows_that_do_not_vary_lie_on_one_point(value, metric):

@@ -8,6 +8,7 @@ from skal._core.graph._propagation import poisson_learning, spread_labels
 from skal._core.graph._search import nearest_in_pool
 from skal._core.graph._shares import ClassShares
 from skal._core.graph._solve import solve_on_graph
+from skal._core.graph._sparse_spreading import spread_sparsely
 from skal._core.graph._weights import affinity, edge_weights, normalized_affinity
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "poisson_learning",
     "solve_on_graph",
     "spread_labels",
+    "spread_sparsely",
 ]

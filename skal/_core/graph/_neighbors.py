@@ -22,6 +22,10 @@ class Neighbors:
         Squared distances to them.
     recall : float
         Share of the true neighbours that were found, on a sample of the rows; 1.0 where the search was exact.
+
+    See Also
+    --------
+    Pool.neighbors : Finds them.
     """
 
     indices: npt.NDArray[np.int32]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,26 @@ class ClassShares:
             self._keep(block.rows, block.classes, scores)
         self._values -= lowest[:, None]
         np.maximum(self._values, 0.0, out=self._values)
+        self._make_shares()
+
+    def fill_sparsely(self, scores: Any, class_weights: npt.NDArray[np.float64]) -> None:
+        """Take scores that are not negative from a CSR array of shape (n_rows, n_classes), the others being 0."""
+        weighted = scores.astype(np.float64)
+        weighted.data *= class_weights[weighted.indices]
+        row_of = np.repeat(np.arange(len(self._values)), np.diff(weighted.indptr))
+        order = np.lexsort((weighted.indices, -weighted.data, row_of))
+        place = np.arange(len(order)) - weighted.indptr[row_of]
+        is_kept = place < self._values.shape[1]
+        rows, places, kept = row_of[is_kept], place[is_kept], order[is_kept]
+        self._values[:] = 0.0
+        if self.is_whole:
+            self._values[rows, weighted.indices[kept]] = weighted.data[kept]
+        else:
+            self._values[rows, places] = weighted.data[kept]
+            self._classes[rows, places] = weighted.indices[kept]
+        self._make_shares()
+
+    def _make_shares(self) -> None:
         total = self._values.sum(axis=1, keepdims=True)
         self._values /= np.where(total > 0, total, 1.0)
 

@@ -38,6 +38,11 @@ class FacilityLocation(Objective):
     covered_by : int64 ndarray, default=None
         Rows that cover their surroundings already, as if they had been picked.
 
+    See Also
+    --------
+    LazyGreedy : Maximises it.
+    skal.samplers.MaxHerdingSampler : The sampler that is made of both.
+
     Notes
     -----
     With r rows to be covered (n unless told otherwise), the gain of every row is computed once, ``n·r`` similarities,

@@ -46,6 +46,11 @@ class LazyGreedy:
     ValueError
         If the gains of the objective can rise.
 
+    See Also
+    --------
+    plain_greedy : The same picks by definition, to compare with.
+    Objective : What to maximise; its example runs this.
+
     Notes
     -----
     The picks are those of `plain_greedy`, ties included. Beside the objective: two vectors of length n.
@@ -53,10 +58,6 @@ class LazyGreedy:
     References
     ----------
     .. [1] Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
-
-    See Also
-    --------
-    Objective : What to maximise; its example runs this.
     """
 
     @on_workers()

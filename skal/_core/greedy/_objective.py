@@ -36,6 +36,12 @@ class Objective(ABC):
     n_candidates : int, default=64
         How many candidates `LazyGreedy` takes at a time.
 
+    See Also
+    --------
+    FacilityLocation : The one that comes with skal.
+    LazyGreedy : Maximises any of them.
+    plain_greedy : The same without bounds, to compare with.
+
     Examples
     --------
     >>> import numpy as np

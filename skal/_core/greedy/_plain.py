@@ -27,6 +27,10 @@ def plain_greedy(objective: Objective, budget: int, *, excluded: np.ndarray | No
     -------
     int64 ndarray of shape (budget,)
         In the order of the picks.
+
+    See Also
+    --------
+    LazyGreedy : The same picks, in fewer evaluations.
     """
     is_candidate = np.ones(objective.n_rows, dtype=bool)
     if excluded is not None:

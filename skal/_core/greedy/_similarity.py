@@ -63,6 +63,11 @@ class RowSimilarity:
     references : Blocks of shape (r, d), default=None
         The rows that are to be covered, where these are others than the candidates: a sample of a large pool, say.
 
+    See Also
+    --------
+    FacilityLocation : Takes it.
+    Kernel : What similarity is made of distances.
+
     Examples
     --------
     >>> import numpy as np
@@ -142,6 +147,11 @@ class RBF:
     sigma : float, default=1.0
         In the units of the rows. Rows much longer than that lose digits, 2⁻⁵²·(‖x‖ / sigma)², to cancellation:
         centre them first, as the blocks of ``pool.view("euclidean")`` are.
+
+    See Also
+    --------
+    TopHat : The same for all rows within a radius.
+    Linear : The inner product.
     """
 
     falls_with_distance: ClassVar[bool] = True
@@ -166,6 +176,11 @@ class TopHat:
     ----------
     radius : float
         In the units of the rows.
+
+    See Also
+    --------
+    RBF : Falls smoothly with the distance.
+    Linear : The inner product.
     """
 
     falls_with_distance: ClassVar[bool] = True
@@ -190,6 +205,11 @@ class Linear:
     ----------
     sigma : float, default=1.0
         In the units of the rows.
+
+    See Also
+    --------
+    RBF : Falls smoothly with the distance.
+    TopHat : The same for all rows within a radius.
     """
 
     falls_with_distance: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from skal.labeling.formats._table import TABLE
 
 __all__ = ["FORMATS", "Export", "ExportItem", "Format", "ImportedLabel", "Opinion", "format_named"]
 
+#: Every format, by its name on the command line and its title.
 FORMATS: tuple[Format, ...] = (
     LABEL_STUDIO, LABEL_STUDIO_MIN, LABEL_STUDIO_CSV, CVAT, DATUMARO, FIFTYONE, IMAGEFOLDER, TABLE, CLASS_FOLDERS,
 )  # fmt: skip

@@ -72,6 +72,10 @@ class Export:
     images_folder : Path
     link : bool
         Put links to the images where a format needs files, in place of copies.
+
+    See Also
+    --------
+    Format : Writes one.
     """
 
     items: tuple[ExportItem, ...]
@@ -131,6 +135,11 @@ class Format:
     write : callable (Export, Path) → str, or None
         Returns what the user has to do next.
     read : callable Path → list of ImportedLabel, or None
+
+    See Also
+    --------
+    format_named : Finds one by its name.
+    FORMATS : All of them.
     """
 
     name: str
