@@ -64,9 +64,7 @@ def imagenet_sized_pool(
             raise SystemExit(f"{path} holds {X.shape} and not ({n}, {d}), or {labels_path} is missing; remove it.")
         return X, np.load(labels_path)
     rng = np.random.default_rng(0)
-    shares = rng.dirichlet(np.full(n_classes, 2.0))
-    modes = rng.normal(size=(n_classes, 4, d)).astype(np.float32)
-    modes[:, 1:] = modes[:, :1] + 0.7 * modes[:, 1:]
+    shares, modes = modes_of_classes(rng, n_classes, d)
     if class_sizes is None:
         y = rng.choice(n_classes, size=n, p=shares)
     else:
@@ -75,12 +73,25 @@ def imagenet_sized_pool(
     unfinished = path.with_name(path.name + ".part")
     X = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=(n, d))
     for start in range(0, n, 65_536):
-        classes = y[start : start + 65_536]
-        centers = modes[classes, rng.integers(4, size=len(classes))]
-        X[start : start + 65_536] = centers + 1.2 * rng.standard_normal((len(classes), d), dtype=np.float32)
+        X[start : start + 65_536] = rows_around(rng, modes, y[start : start + 65_536])
     X.flush()
     unfinished.rename(path)
     return np.load(path, mmap_mode="r"), y
+
+
+def modes_of_classes(rng: np.random.Generator, n_classes: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw uneven shares of classes, and four modes of each, (n_classes, 4, d) float32."""
+    shares = rng.dirichlet(np.full(n_classes, 2.0))
+    modes = rng.normal(size=(n_classes, 4, d)).astype(np.float32)
+    modes[:, 1:] = modes[:, :1] + 0.7 * modes[:, 1:]
+    return shares, modes
+
+
+def rows_around(rng: np.random.Generator, modes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Draw a row, float16, around one of the modes of each of some classes."""
+    centers = modes[classes, rng.integers(modes.shape[1], size=len(classes))]
+    rows: np.ndarray = centers + 1.2 * rng.standard_normal(centers.shape, dtype=np.float32)
+    return rows.astype(np.float16)
 
 
 def long_tailed_sizes(n: int = 115_846, n_classes: int = 1_000, largest: int = 1_280, smallest: int = 5) -> np.ndarray:

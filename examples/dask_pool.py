@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--memory-limit", default="1GiB", help="of each worker")
     arguments = parser.parse_args()
 
-    rows_a_file = 2**19  # a multiple of the widest tile, so that no chunks are joined
+    rows_a_file = 2**19  # a multiple of a tile, so that no chunks are joined
     with tempfile.TemporaryDirectory() as folder:
         write_pool(folder, arguments.rows, arguments.features, rows_a_file)
         X = open_pool(folder, arguments.rows, arguments.features, rows_a_file)

@@ -27,7 +27,7 @@ from skal._core.exact_sums import steps_for
 from skal._core.rows import PreparedRows
 from skal._core.workers import on_workers, parallel_map, parallel_reduce
 
-__all__ = ["TILE_ROWS", "Block", "Blocks", "ChunkedRows", "Tile", "blocks_of", "power_of_two_below"]
+__all__ = ["TILE_ROWS", "Block", "Blocks", "ChunkedRows", "SomeRows", "Tile", "blocks_of", "power_of_two_below"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,6 +46,43 @@ class Tile(NamedTuple):
     @property
     def slice(self) -> slice:
         return slice(self.start, self.start + len(self.rows))
+
+
+class SomeRows:
+    """Some of `n_rows` rows, and tensors with an entry for each; state of a pass that looks at no others.
+
+    Parameters
+    ----------
+    row_idx : int64 Tensor of shape (m,)
+        Ascending.
+    values : tuple of Tensor of shape (m, ...)
+    n_rows : int
+    """
+
+    def __init__(self, row_idx: Tensor, values: tuple[Tensor, ...], n_rows: int) -> None:
+        self.row_idx = row_idx
+        self.values = values
+        self.n_rows = n_rows
+
+    def __len__(self) -> int:
+        return len(self.row_idx)
+
+    def __getitem__(self, where: slice) -> SomeRows:
+        """Return those among the rows ``where.start : where.stop``, which are counted from the first of these."""
+        bounds = torch.tensor([where.start, where.stop], device=self.row_idx.device)
+        first, last = torch.searchsorted(self.row_idx, bounds).tolist()
+        values = tuple(each[first:last] for each in self.values)
+        return SomeRows(self.row_idx[first:last] - where.start, values, where.stop - where.start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send one bit for each row in place of numbers."""
+        is_one = torch.zeros(self.n_rows, dtype=torch.bool).index_fill_(0, self.row_idx.cpu(), True)
+        return {"is_one": is_one, "values": self.values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.row_idx = state["is_one"].nonzero().flatten()
+        self.values = state["values"]
+        self.n_rows = len(state["is_one"])
 
 
 class Block:
@@ -71,7 +108,7 @@ class Block:
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the rows once, in order; a tile's `start` counts from that of the block."""
-        return map(self._tile, self.slices())
+        return map(self.tile, self.slices())
 
     def map_tiles(self, work: Callable[[Tile], Result]) -> list[Result]:
         """Apply `work` to each tile, on workers where the device is a CPU; return the results in order.
@@ -79,7 +116,7 @@ class Block:
         Each worker holds a tile, so this is for tiles that are small beside the memory there is. `work` may write what
         it finds for the rows of a tile to slices of tensors that the tiles share.
         """
-        return self.map(lambda where: work(self._tile(where)), self.slices())
+        return self.map(lambda where: work(self.tile(where)), self.slices())
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Apply `work` to parts of a tile, or of anything else, as `map_tiles` does to tiles."""
@@ -88,7 +125,7 @@ class Block:
     def reduce_tiles(self, work: Callable[[Tile], Result], merge: Callable[[Result], object]) -> None:
         """Do as `map_tiles`, and call `merge` with each result, in order and one at a time."""
         if self._is_for_workers():
-            parallel_reduce(lambda where: work(self._tile(where)), self.slices(), merge)
+            parallel_reduce(lambda where: work(self.tile(where)), self.slices(), merge)
             return
         for tile in self.tiles():
             merge(work(tile))
@@ -97,7 +134,8 @@ class Block:
         """Say whether there is enough to do in a pass that another worker is worth being asked."""
         return self.device.type == "cpu" and self.n_rows * self.n_features >= _LEAST_FOR_WORKERS
 
-    def _tile(self, where: slice) -> Tile:
+    def tile(self, where: slice) -> Tile:
+        """Return the tile of one of the `slices`."""
         start, stop = self.start + where.start, self.start + where.stop
         rows = self._rows.between(start, stop)
         return Tile(where.start, rows, self._rows.known_half_sq_norms(start, stop))
@@ -173,25 +211,25 @@ class Blocks:
 
     def map_reduce(
         self,
-        kernel: Callable[[Block, tuple[Tensor, ...], Any], Result],
+        kernel: Callable[[Block, tuple[Any, ...], Any], Result],
         merge: Callable[[Result, Result], Result],
         shared: Any = None,
-        per_row: Sequence[Tensor] = (),
+        per_row: Sequence[Tensor | SomeRows] = (),
     ) -> Result:
         """Apply ``kernel(block, slices, shared)`` to each block and merge the results in order.
 
-        `slices` are those of the tensors `per_row`, each of shape (n, ...). A kernel does not write to them.
+        `slices` are those of `per_row`, each a tensor of shape (n, ...) or `SomeRows`. A kernel does not write to them.
         """
         with on_workers():
             return reduce(merge, self._map(kernel, shared, per_row))
 
     def map_gather(
         self,
-        kernel: Callable[[Block, tuple[Tensor, ...], Any], tuple[Tensor, ...]],
+        kernel: Callable[[Block, tuple[Any, ...], Any], tuple[Tensor, ...]],
         shared: Any = None,
-        per_row: Sequence[Tensor] = (),
+        per_row: Sequence[Tensor | SomeRows] = (),
     ) -> tuple[Tensor, ...]:
-        """Apply a kernel that gives tensors with an entry a row, and join them in the order of the rows."""
+        """Apply a kernel that gives tensors with an entry a row, or for some rows, and join them in their order."""
         with on_workers():
             results = list(self._map(kernel, shared, per_row))
         if len(results) == 1:
@@ -199,7 +237,7 @@ class Blocks:
         return tuple(torch.cat(parts) for parts in zip(*results, strict=True))
 
     def _map(
-        self, kernel: Callable[[Block, tuple[Tensor, ...], Any], Result], shared: Any, per_row: Sequence[Tensor]
+        self, kernel: Callable[[Block, tuple[Any, ...], Any], Result], shared: Any, per_row: Sequence[Tensor | SomeRows]
     ) -> Iterator[Result]:
         for start in range(0, max(self.n_rows, 1), self.block_rows):
             stop = min(start + self.block_rows, self.n_rows)
@@ -208,7 +246,7 @@ class Blocks:
 
     def cached(
         self,
-        kernel: Callable[[Block, tuple[Tensor, ...], Any], tuple[Tensor, ...]],
+        kernel: Callable[[Block, tuple[Any, ...], Any], tuple[Tensor, ...]],
         shared: Any,
         tile_rows: int | None = None,
     ) -> Blocks:

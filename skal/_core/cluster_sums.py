@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -111,10 +111,13 @@ class ClusterSums:
         return result
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the clusters that nothing was added to: from most blocks, and of few moves, only some come."""
+        """Leave out the clusters that nothing was added to: from most blocks, and of few moves, only some come.
+
+        Sums of few rows are few steps, which half the bytes hold.
+        """
         touched = torch.stack([part.any(dim=1) for part in self._parts]).any(dim=0) | (self.counts != 0)
         touched = touched.nonzero().flatten()
-        parts = [part[touched] for part in self._parts]
+        parts = [_in_steps(part[touched], step) for part, step in zip(self._parts, self.steps or (0.0,), strict=True)]
         state = {**vars(self), "counts": self.counts[touched], "_parts": parts}
         return {**state, "touched": touched, "shape": self._parts[0].shape}
 
@@ -122,7 +125,24 @@ class ClusterSums:
         touched, shape, counts, parts = (state.pop(name) for name in ("touched", "shape", "counts", "_parts"))
         vars(self).update(state)
         self.counts = counts.new_zeros(shape[0]).index_copy_(0, touched, counts)
-        self._parts = [part.new_zeros(shape).index_copy_(0, touched, part) for part in parts]
+        self._parts = []
+        for part, step in zip(parts, self.steps or (0.0,), strict=True):
+            if part.dtype == torch.int32:
+                part = part.double().mul_(step)
+            self._parts.append(part.new_zeros(shape).index_copy_(0, touched, part))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Counts and sums by name, for `of_tensors`."""
+        return {"counts": self.counts, "coarse_sums": self._parts[0], "fine_sums": self._parts[-1]}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], steps: tuple[float, ...]) -> ClusterSums:
+        """Make the same sums again, in the same steps, without anchors."""
+        n_clusters, n_features = tensors["coarse_sums"].shape
+        sums = cls(n_clusters, n_features, tensors["counts"].device, steps=steps)
+        sums.counts = tensors["counts"]
+        sums._parts = [tensors["coarse_sums"], tensors["fine_sums"]][: len(sums._parts)]
+        return sums
 
     def means(self, where_empty: Tensor) -> Tensor:
         """Center of each cluster, float32 of shape (k, d): its mean, drawn to its anchor if it has one.
@@ -160,6 +180,13 @@ class _Room(threading.local):
 
 
 _room = _Room()
+
+
+def _in_steps(sums: Tensor, step: float) -> Tensor:
+    """Return sums as whole numbers of a step where int32 holds them, else as they are."""
+    if not step or sums.numel() == 0 or float(sums.abs().max()) >= 2.0**31 * step:
+        return sums
+    return (sums / step).to(torch.int32)
 
 
 def _whole_clusters(counts: Tensor) -> list[slice]:

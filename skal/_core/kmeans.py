@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from skal._core.blocks import Block, Blocks, Tile
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center, row_sq_dist, to_sq_dist
 from skal._core.products import total
+from skal._core.run_state import Keep, RunState, keep_nothing
 
 __all__ = ["KMeansResult", "Partition", "empty_labels", "lloyd", "partition"]
 
@@ -86,7 +88,9 @@ def lloyd_pass(
 
 def merge_lloyd_passes(first: LloydPass, second: LloydPass) -> LloydPass:
     """Merge what two consecutive blocks found."""
-    return LloydPass(first.labels + second.labels, first.sq_dist + second.sq_dist, first.clusters.plus(second.clusters))
+    clusters = first.clusters
+    clusters += second.clusters
+    return LloydPass(first.labels + second.labels, first.sq_dist + second.sq_dist, clusters)
 
 
 def partition(pool: Blocks, centers: Tensor) -> Partition:
@@ -127,6 +131,8 @@ def lloyd(
     max_sq_shift: float,
     anchors: Tensor | None = None,
     on_iteration: Callable[[int, float], object] = lambda iteration, inertia: None,
+    resume: RunState | None = None,
+    keep: Keep = keep_nothing,
 ) -> KMeansResult:
     """Run Lloyd's iterations from `centers` of shape (k, d) until the labels or the centers stand still.
 
@@ -140,11 +146,18 @@ def lloyd(
     anchors : Tensor of shape (m, d), default=None
         The anchors of the first m clusters, see `skal._core.anchors`.
     on_iteration : callable of (iteration, inertia before the update)
+    resume : RunState, default=None
+        What `keep` got from a run of the same pool and parameters; `centers` do not count then.
+    keep : callable of a function that returns a RunState
+        Called before each pass.
     """
     labels = torch.full((pool.n_rows,), -1, dtype=torch.int64, device=pool.device)
-    n_iter = 0
+    n_iter = n_done = 0
+    if resume is not None:
+        centers, labels, n_done = resume.tensors["centers"], resume.tensors["labels"], resume.facts["n_iter"]
     steps = pool.sum_steps()
-    for n_iter in range(1, max_iter + 1):
+    for n_iter in range(n_done + 1, max_iter + 1):
+        keep(partial(RunState, {"centers": centers, "labels": labels}, {"n_iter": n_iter - 1}))
         shared = centers, half_costs(centers, anchors), steps
         found = pool.map_reduce(lloyd_pass, merge_lloyd_passes, shared)
         new_labels, sq_dist = torch.cat(found.labels), torch.cat(found.sq_dist)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skal._core.blocks import TILE_ROWS, Block, Blocks, Tile
+from skal._core.blocks import TILE_ROWS, Block, Blocks, SomeRows, Tile
 from skal._dask._chunks import Chunks
 from skal._dask._executors import Executor
 from skal._dask._tasks import KernelCall, OfBlock, Preparation, keep_rows, run_kernel, take_rows
@@ -62,7 +62,7 @@ class DaskBlocks(Blocks):
         return other
 
     def _map(
-        self, kernel: Callable[[Block, tuple[Tensor, ...], Any], Result], shared: Any, per_row: Sequence[Tensor]
+        self, kernel: Callable[[Block, tuple[Any, ...], Any], Result], shared: Any, per_row: Sequence[Tensor | SomeRows]
     ) -> Iterator[Result]:
         call = KernelCall(kernel, self._preparation, self.tile_rows, shared)
         read_all_rows = True
@@ -74,19 +74,20 @@ class DaskBlocks(Blocks):
     def _bounds(self) -> list[tuple[int, int]]:
         return list(zip(self._chunks.bounds, self._chunks.bounds[1:], strict=False))
 
-    def _part_of(self, position: int, per_row: Sequence[Tensor]) -> OfBlock:
+    def _part_of(self, position: int, per_row: Sequence[Tensor | SomeRows]) -> OfBlock:
         start, stop = self._chunks.bounds[position : position + 2]
         return OfBlock(start, tuple(state[start:stop] for state in per_row))
 
     def cached(
         self,
-        kernel: Callable[[Block, tuple[Tensor, ...], Any], tuple[Tensor, ...]],
+        kernel: Callable[[Block, tuple[Any, ...], Any], tuple[Tensor, ...]],
         shared: Any,
         tile_rows: int | None = None,
     ) -> Blocks:
-        """Keep the vectors where they are made."""
+        """Keep the vectors where they are made, in chunks that begin at multiples of their own tiles."""
         call = KernelCall(kernel, self._preparation, self.tile_rows, shared)
-        chunks = self._executor.keep(keep_rows, self._chunks, call, lambda i: self._part_of(i, ()))
+        bounds = self._chunks.bounds_at(tile_rows or TILE_ROWS["cpu"])
+        chunks = self._executor.keep(keep_rows, self._chunks, call, lambda i: self._part_of(i, ()), bounds)
         self._known.are_all_finite = True
         return DaskBlocks(chunks, self._executor, Preparation(False, None, 1.0, torch.float32), tile_rows)
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from skal._core.blocks import power_of_two_below
 from skal._dask._packing import pack
 from skal._warnings import warn_user
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["ArrayChunks", "Chunks", "Recipe", "regroup"]
+__all__ = ["CHUNK_TO_MEMORY", "ArrayChunks", "Chunks", "Recipe", "Tiles", "coarser", "regroup"]
 
 _LARGEST_RECIPE = 2**16
+CHUNK_TO_MEMORY = 8  # of a task, which has 0.3 GiB of code, a tile in float32, and what it found before
 
 
 class Visits(NamedTuple):
@@ -60,6 +62,10 @@ class Chunks(ABC):
     def n_rows(self) -> int:
         return self.bounds[-1]
 
+    def bounds_at(self, tile_rows: int) -> list[int]:
+        """Bounds that are multiples of `tile_rows`, and the last."""
+        return [bound for bound in self.bounds[:-1] if bound % tile_rows == 0] + self.bounds[-1:]
+
     def visits(self, row_idx: npt.NDArray[np.int64]) -> Visits:
         """Plan how some rows are fetched, each chunk that holds any being visited once."""
         chunk_of_row = np.searchsorted(np.asarray(self.bounds), row_idx, side="right") - 1
@@ -75,7 +81,7 @@ class Chunks(ABC):
         """Bring a chunk into this process."""
 
     @abstractmethod
-    def for_task(self, position: int, client: Client) -> Future[Any] | Recipe:
+    def for_task(self, position: int, client: Client) -> Future[Any] | Recipe | list[Future[Any]]:
         """Return what a task takes as its chunk: one that is in the cluster or is being made there, or how to."""
 
 
@@ -146,26 +152,79 @@ def _without(left_out: Container[Any], graph: dict[Any, Any]) -> dict[Any, Any]:
     return {key: task for key, task in graph.items() if key not in left_out}
 
 
-def regroup(array: Any, tile_rows: int) -> Any:
-    """Return the same dask array in chunks that begin at multiples of `tile_rows`.
+class Tiles(NamedTuple):
+    """How many rows the tiles of passes have: those over a pool, and the widest of all, a multiple of these."""
+
+    narrow: int
+    wide: int
+
+    def fit(self, starts: list[int], n_rows: int) -> bool:
+        """Say whether chunks that begin there hold whole tiles, or whole narrow ones that make up wide ones."""
+        if any(start % self.narrow for start in starts):
+            return False
+        first_of_wide = [i for i, start in enumerate(starts) if start % self.wide == 0] + [len(starts)]
+        bounds = [*starts, n_rows]
+        return all(
+            last == first + 1 or bounds[last] - bounds[first] <= self.wide for first, last in pairwise(first_of_wide)
+        )
+
+    def rows_up_to(self, most: int) -> int:
+        """Rows a chunk, `most` at the most but one tile at least, for chunks that fit."""
+        if most >= self.wide:
+            return most // self.wide * self.wide
+        return self.narrow * power_of_two_below(most / self.narrow)
+
+
+def regroup(array: Any, tiles: Tiles, memory_a_task: int = 0) -> Any:
+    """Return the same dask array in chunks that fit tiles, and the memory that there is for one.
 
     Results are the same for any chunks because passes see whole tiles.
+
+    Parameters
+    ----------
+    array : dask array of shape (n, d)
+    tiles : Tiles
+    memory_a_task : int, default=0
+        Bytes, of which a chunk may take an eighth; 0 where nobody says.
 
     Warns
     -----
     UserWarning
         If chunks have to be joined or divided.
     """
+    from dask.utils import format_bytes
+
     sizes = [size for size in array.chunks[0] if size]
     starts = [0, *accumulate(sizes)][:-1]
-    if all(start % tile_rows == 0 for start in starts):
+    n_rows, n_bytes_a_row = int(array.shape[0]), array.nbytes // array.shape[0]
+    most = memory_a_task // CHUNK_TO_MEMORY // n_bytes_a_row if memory_a_task else n_rows
+    are_tiled = tiles.fit(starts, n_rows)
+    if are_tiled and max(sizes) <= max(most, tiles.narrow):
         return array if len(sizes) == len(array.chunks[0]) else array.rechunk({0: tuple(sizes)})
-    n_rows = int(array.shape[0])
-    rows = tile_rows * max(1, round(max(sizes) / tile_rows))
-    warn_user(
-        f"The chunks of X do not begin at multiples of {tile_rows} rows, the tile that results are the same for; the "
-        f"{len(sizes)} chunks are read as {-(-n_rows // rows)} of {min(rows, n_rows)} rows, which joins them at each "
-        f"pass. Store the pool in chunks of a multiple of {tile_rows} rows, or pass X.rechunk(({rows}, -1)).persist() "
-        "where it fits the memory of the workers."
+    rows = tiles.rows_up_to(min(max(sizes), most))
+    read_as = (
+        f"the {len(sizes)} chunks are read as {-(-n_rows // rows)} of {min(rows, n_rows)} rows. Store the pool in such "
+        f"chunks, or pass X.rechunk(({rows}, -1))"
     )
+    if are_tiled:
+        warn_user(
+            f"The chunks of X hold up to {max(sizes)} rows, {format_bytes(max(sizes) * n_bytes_a_row)}, and a task has "
+            f"{format_bytes(memory_a_task)} for everything; {read_as}, where part of a chunk is read without the rest."
+        )
+    else:
+        narrow, wide = tiles
+        or_within = "" if narrow == wide else f", nor at all of these and within at multiples of {narrow}"
+        warn_user(
+            f"The chunks of X do not begin at multiples of {wide} rows{or_within}, the tiles that results are the same "
+            f"for; {read_as}.persist() where it fits the memory of the workers: chunks are joined at each pass."
+        )
     return array.rechunk({0: rows})
+
+
+def coarser(bounds: list[int], most_rows: int) -> list[int]:
+    """Leave out bounds as long as no more than `most_rows` lie between two of those that are left."""
+    left = bounds[:1]
+    for bound, following in pairwise(bounds[1:]):
+        if following - left[-1] > most_rows:
+            left.append(bound)
+    return left + bounds[-1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -13,12 +13,12 @@ from uuid import uuid4
 import dask
 import numpy.typing as npt
 import sklearn
-from dask.utils import format_bytes, parse_timedelta
+from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker
 
-from skal._dask._chunks import Chunks
+from skal._dask._chunks import CHUNK_TO_MEMORY, Chunks, coarser
 from skal._dask._packing import Packed, pack
-from skal._dask._tasks import run_in_worker, width_of
+from skal._dask._tasks import join_rows, run_in_worker, width_of
 
 __all__ = ["OnCluster"]
 
@@ -70,21 +70,55 @@ class OnCluster:
         chunks: Chunks,
         common: Any,
         own: Callable[[int], Any],
+        bounds: list[int],
     ) -> Chunks:
-        """Leave what a function makes of each chunk, an array with as many rows, in the cluster."""
+        """Leave what a function makes of each chunk, a vector a row, in the cluster; see `Executor`."""
         tasks = _Tasks(self.client, function, chunks, common, own, keep=True)
+        bounds = coarser(bounds, self._rows_to_keep_in_one(chunks))
+        if bounds != chunks.bounds:
+            tasks = _Tasks(self.client, join_rows, _JoinedChunks(bounds, tasks), None, lambda position: None, keep=True)
         try:
-            futures = list(tasks.in_order(range(len(chunks))))
+            futures = list(tasks.in_order(range(len(bounds) - 1)))
         finally:
             tasks.cancel()
-        kept = _KeptChunks(chunks.bounds, tasks, futures)
+        kept = _KeptChunks(bounds, tasks, futures)
         (kept.n_features,) = self.map(width_of, kept, None, lambda position: None, [0])
         return kept
 
+    def _rows_to_keep_in_one(self, chunks: Chunks) -> int:
+        """As few tasks a pass as keep all threads busy, where memory allows."""
+        n_tasks: int = max(1, _TASKS_A_THREAD * sum(self.client.nthreads().values()))
+        wanted = -(-chunks.n_rows // n_tasks)
+        memory = self.memory_a_task()
+        return min(wanted, memory // CHUNK_TO_MEMORY // (4 * chunks.n_features)) if memory else wanted
+
     def memory_limit(self) -> int:
         """Bytes that all workers may use together."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return sum(int(worker["memory_limit"] or 0) for worker in workers)
+        return sum(int(worker["memory_limit"] or 0) for worker in self._workers())
+
+    def memory_a_task(self) -> int:
+        """Bytes for each thread of the smallest worker that has a limit."""
+        limits = [int(worker["memory_limit"] or 0) // worker["nthreads"] for worker in self._workers()]
+        return min(filter(None, limits), default=0)
+
+    def _workers(self) -> Iterable[dict[str, Any]]:
+        workers: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        return workers.values()
+
+
+class _JoinedChunks(Chunks):
+    """Several consecutive results at a time of tasks that are sent when they are joined, and kept no longer."""
+
+    def __init__(self, bounds: list[int], parts: _Tasks) -> None:
+        super().__init__(bounds, parts.chunks.n_features)
+        self._parts = parts
+        self._starts = [parts.chunks.bounds.index(start) for start in bounds]
+
+    def here(self, position: int) -> npt.NDArray[Any]:
+        return join_rows([future.result() for future in self.for_task(position, self._parts.client)])
+
+    def for_task(self, position: int, client: Client) -> list[Future[Any]]:
+        return [self._parts.submit(part) for part in range(*self._starts[position : position + 2])]
 
 
 class _KeptChunks(Chunks):
@@ -119,7 +153,7 @@ class _Tasks:
     ) -> None:
         self.client = client
         self._function = function
-        self._chunks = chunks
+        self.chunks = chunks
         self._common = pack(common)
         self._scattered: Future[Any] | None = None
         self._own = own
@@ -155,20 +189,25 @@ class _Tasks:
         self._scattered = None
 
     def _send(self, position: int) -> None:
+        future = self.submit(position)
+        future.add_done_callback(lambda _: self._news.put(None))
+        self._out[position] = future
+
+    def submit(self, position: int) -> Future[Any]:
+        """Send the task of a chunk, and leave it to the caller what becomes of it."""
         self._n_sent[position] += 1
         own = pack(self._own(position))
-        future = self.client.submit(
+        future: Future[Any] = self.client.submit(
             run_in_worker,
             self._function,
-            self._chunks.for_task(position, self.client),
+            self.chunks.for_task(position, self.client),
             self._common_where_it_is(),
             self._scatter(own) if own.n_bytes >= _SCATTERED_FROM_BYTES else own,
             sklearn.get_config()["working_memory"],
             self._keep,
             key=f"{self._name}-{position}-{self._n_sent[position]}",
         )
-        future.add_done_callback(lambda _: self._news.put(None))
-        self._out[position] = future
+        return future
 
     def _common_where_it_is(self) -> Packed | Future[Any]:
         # What a kept result was made from must outlive every worker, or it could not be made again by itself.
@@ -229,15 +268,14 @@ class _Tasks:
     def _count_a_killer(self, position: int, error: KilledWorker) -> None:
         self._n_killed[position] += 1
         if self._n_killed[position] >= _MOST_TIMES_KILLED:
-            n_bytes = 4 * self._chunks.n_features * (self._chunks.bounds[position + 1] - self._chunks.bounds[position])
             raise RuntimeError(
-                f"{self._rows(position)} end every worker that works on them, most likely for want of memory: as "
-                f"float32 they take {format_bytes(n_bytes)}, and a worker needs some three times that for each of its "
-                "threads. Give workers more memory or fewer threads, or store the pool in smaller chunks."
+                f"{self._rows(position)} end every worker that works on them, most likely for want of memory. Give "
+                "workers more memory or fewer threads (1 GiB for each is enough, where it is eight times a chunk), or "
+                "store the pool in smaller chunks."
             ) from error
 
     def _rows(self, position: int) -> str:
-        return f"Rows {self._chunks.bounds[position]} to {self._chunks.bounds[position + 1] - 1} of X"
+        return f"Rows {self.chunks.bounds[position]} to {self.chunks.bounds[position + 1] - 1} of X"
 
 
 class _Watch:

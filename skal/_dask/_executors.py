@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from skal._dask._chunks import Chunks
@@ -45,12 +47,25 @@ class Executor(Protocol):
         chunks: Chunks,
         common: Any,
         own: Callable[[int], Any],
+        bounds: list[int],
     ) -> Chunks:
-        """Leave what a function makes of each chunk, an array of as many rows, where it is made."""
+        """Leave what a function makes of each chunk, a vector a row, where it is made.
+
+        Parameters
+        ----------
+        function, chunks, common, own
+            As for `map`.
+        bounds : list of int
+            Of the chunks that the vectors are kept in: some of those of `chunks`, the first and the last among them.
+        """
         ...
 
     def memory_limit(self) -> int:
         """Bytes that chunks may take where they are; 0 where there should never be two of them."""
+        ...
+
+    def memory_a_task(self) -> int:
+        """Bytes that may be used while a function is applied to one chunk; 0 where nobody says."""
         ...
 
 
@@ -74,24 +89,34 @@ class InProcess:
         chunks: Chunks,
         common: Any,
         own: Callable[[int], Any],
+        bounds: list[int],
     ) -> Chunks:
         """Keep it in memory; see `Executor`."""
-        return _ChunksHere(chunks.bounds, list(self.map(function, chunks, common, own)))
+        parts = self.map(function, chunks, common, own)
+        first = next(parts)
+        kept = np.empty((chunks.n_rows, first.shape[1]), dtype=first.dtype)
+        for start, part in zip(chunks.bounds, chain([first], parts), strict=False):
+            kept[start : start + len(part)] = part
+        return _ChunksHere(bounds, kept)
 
     def memory_limit(self) -> int:
         return 0
 
+    def memory_a_task(self) -> int:
+        return 0
+
 
 class _ChunksHere(Chunks):
-    def __init__(self, bounds: list[int], arrays: list[npt.NDArray[Any]]) -> None:
-        super().__init__(bounds, int(arrays[0].shape[1]))
-        self._arrays = arrays
+    def __init__(self, bounds: list[int], rows: npt.NDArray[Any]) -> None:
+        super().__init__(bounds, int(rows.shape[1]))
+        self._rows = rows
 
     def here(self, position: int) -> npt.NDArray[Any]:
-        return self._arrays[position]
+        start, stop = self.bounds[position : position + 2]
+        return self._rows[start:stop]
 
     def for_task(self, position: int, client: Any) -> Any:
-        return client.scatter(self._arrays[position], hash=False)
+        return client.scatter(self.here(position), hash=False)
 
 
 def current_client() -> Any:

@@ -1,4 +1,4 @@
-"""Values on their way between processes: tensors as arrays, whole numbers in as few bytes as hold them."""
+"""Values on their way between processes: tensors as arrays, whole numbers in as few bytes as hold them, or bits."""
 
 from __future__ import annotations
 
@@ -50,12 +50,18 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # which has no types
         if not isinstance(value, Tensor):
             return super().reducer_override(value)
         array = value.detach().cpu().contiguous().numpy()
+        if array.dtype == bool and array.size >= _NARROWED_FROM:
+            return _bits, (np.packbits(array), array.shape)
         return _tensor, (_narrowed(array), array.dtype.str)
 
 
 def _tensor(array: npt.NDArray[Any], dtype: str) -> Tensor:
     # A copy where it is not writeable, which torch has no notion of.
     return torch.from_numpy(np.require(array.astype(dtype, copy=False), requirements="W"))
+
+
+def _bits(packed: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(np.unpackbits(packed, count=int(np.prod(shape))).view(bool).reshape(shape))
 
 
 def _narrowed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import ChunkedRows
-from skal._core.restricted import widest_tile_rows
+from skal._core.restricted import sketch_tile_rows_of, tile_rows_of
 from skal._dask._blocks import DaskBlocks
-from skal._dask._chunks import ArrayChunks, regroup
+from skal._dask._chunks import ArrayChunks, Tiles, regroup
 from skal._dask._collections import check_dask_array
 from skal._dask._executors import current_executor
 from skal._dask._tasks import Preparation, digest_tiles, raw_rows
@@ -66,10 +66,13 @@ class DaskRows(ChunkedRows):
 
     @property
     def chunks(self) -> ArrayChunks:
-        """The chunks, joined or divided to begin at multiples of the widest tile of any pass."""
+        """The chunks, joined or divided to hold whole tiles and to be small enough for those who work on them."""
         if self._chunks is None:
-            self._chunks = ArrayChunks(regroup(self.array, widest_tile_rows(self.shape[1])))
-            if 2 * self.array.nbytes <= current_executor().memory_limit():
+            executor = current_executor()
+            tile_rows = tile_rows_of(self.shape[1])
+            tiles = Tiles(tile_rows, max(tile_rows, sketch_tile_rows_of(self.shape[1])))
+            self._chunks = ArrayChunks(regroup(self.array, tiles, executor.memory_a_task()))
+            if 2 * self.array.nbytes <= executor.memory_limit():
                 self._chunks.keep()
         return self._chunks
 

@@ -14,8 +14,9 @@ import sklearn
 import torch
 from torch import Tensor
 
-from skal._core.blocks import TILE_ROWS, Block
+from skal._core.blocks import TILE_ROWS, Block, SomeRows
 from skal._core.device import ordinary_torch
+from skal._core.memory import keep_freed_memory
 from skal._core.rows import PreparedRows
 from skal._core.workers import on_workers
 from skal._dask._chunks import Recipe
@@ -26,6 +27,7 @@ __all__ = [
     "OfBlock",
     "Preparation",
     "digest_tiles",
+    "join_rows",
     "keep_rows",
     "raw_rows",
     "run_in_worker",
@@ -54,7 +56,7 @@ class Preparation:
 class KernelCall:
     """What is the same for all blocks of a pass."""
 
-    kernel: Callable[[Block, tuple[Tensor, ...], Any], Any]
+    kernel: Callable[[Block, tuple[Any, ...], Any], Any]
     preparation: Preparation
     tile_rows: int
     shared: Any
@@ -64,7 +66,7 @@ class OfBlock(NamedTuple):
     """What is a block's own: the number of its first row, and its slices of the state of rows."""
 
     start: int
-    per_row: tuple[Tensor, ...] = ()
+    per_row: tuple[Tensor | SomeRows, ...] = ()
 
 
 class OfKernel(NamedTuple):
@@ -104,19 +106,25 @@ def digest_tiles(chunk: npt.NDArray[Any], shared: None, own: None) -> bytes:
     return b"".join(sha256(tile.data).digest() for tile in tiles)
 
 
+def join_rows(chunks: list[npt.NDArray[Any]], shared: None = None, own: None = None) -> npt.NDArray[Any]:
+    """Put consecutive chunks into one."""
+    return np.concatenate(chunks)
+
+
 def width_of(chunk: npt.NDArray[Any], shared: None, own: None) -> int:
     return int(chunk.shape[1])
 
 
 def run_in_worker(
     function: Callable[[Any, Any, Any], Any],
-    chunk: npt.NDArray[Any] | Recipe,
+    chunk: npt.NDArray[Any] | Recipe | list[npt.NDArray[Any]],
     common: Packed,
     own: Packed,
     working_memory: float,
     keep: bool,
 ) -> Any:
     """Run a function of a chunk in a worker of dask, whose process knows nothing of the driver's settings."""
+    keep_freed_memory()
     with _settings(working_memory):
         rows = chunk.make() if isinstance(chunk, Recipe) else chunk
         result = function(rows, common.load(), own.load())

@@ -10,7 +10,7 @@ from uuid import uuid4
 __all__ = ["sync_folder", "write_atomically"]
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
+def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview | str) -> None:
     """Replace `path` by a file that holds `content`, once that is on disk.
 
     It is written beside `path`, so that whenever the process ends there is the old file or the new one. Permissions
@@ -20,7 +20,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     ----------
     path : path
         Its folder must exist.
-    content : bytes or str
+    content : bytes, memoryview or str
         Text is written as UTF-8.
 
     Raises

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Subset
 
-from skal._core.restricted import widest_tile_rows
+from skal._core.restricted import tile_rows_of
 from skal._files._atomic import write_atomically
 from skal._install import hint_for_extra
 from skal._warnings import warn_user
@@ -124,7 +124,7 @@ def open_shards(folder: str | os.PathLike[str]) -> Any:
     Returns
     -------
     dask array of shape (n, d)
-        In chunks that samplers take as they are: they begin at multiples of the widest tile of any pass, whatever the
+        In chunks that samplers take as they are, of one tile of a pass over all features (2²⁵ numbers), whatever the
         shards hold.
 
     Raises
@@ -153,7 +153,7 @@ def open_shards(folder: str | os.PathLike[str]) -> Any:
                 f"{path} holds rows of {head.shape[1]} {head.dtype}, and {shards[0]} of {first.shape[1]} {first.dtype}."
             )
     n_rows, n_features = sum(len(head) for head in heads), first.shape[1]
-    rows = widest_tile_rows(n_features)
+    rows = tile_rows_of(n_features)
     borders = [*range(0, n_rows, rows), n_rows]
     chunks = [_stretches(shards, [len(head) for head in heads], start, stop) for start, stop in pairwise(borders)]
     name = "skal-shards-" + tokenize(shards, [(path.stat().st_mtime_ns, path.stat().st_size) for path in shards])

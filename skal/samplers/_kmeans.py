@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -16,6 +18,7 @@ from skal._core.workers import on_workers
 from skal._validation import BUDGET, DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
 from skal.pool import open_pool
+from skal.samplers._kmeans_checkpoint import KMeansCheckpoint
 
 __all__ = ["KMeansSampler"]
 
@@ -72,6 +75,11 @@ class KMeansSampler(BaseSampler):
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.
         "restricted" ends a phase with a pass that lowers its inertia by less than the fraction `tol`.
+    checkpoint_folder : str or path, default=None
+        Where the fit is kept once a minute, between two passes: up to 20 bytes a row in one file. The same `fit` on
+        the same rows, killed at any moment and called again, goes on from there and gives the same picks to the bit
+        for one version of skal and torch (another one is refused). It ends by removing the file. Other rows, labelled
+        rows, parameters or seeds have another file. Needs an int as `random_state`, and reads X once more at first.
     device : {"auto", "cpu", "cuda", "cuda:i"} or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -154,6 +162,7 @@ class KMeansSampler(BaseSampler):
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "checkpoint_folder": [str, os.PathLike, None],
         "device": DEVICE,
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -175,6 +184,7 @@ class KMeansSampler(BaseSampler):
         n_init="auto",
         max_iter=None,
         tol=1e-4,
+        checkpoint_folder=None,
         device="auto",
         random_state=None,
         verbose=0,
@@ -187,6 +197,7 @@ class KMeansSampler(BaseSampler):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.checkpoint_folder = checkpoint_folder
         self.device = device
         self.verbose = verbose
 
@@ -225,17 +236,23 @@ class KMeansSampler(BaseSampler):
         n_runs = self._count_runs(_LATER_RUNS if anchors is not None and algorithm == "lloyd" else 1)
         max_iter = self._resolve_max_iter(algorithm, view.n_rows, n_clusters)
         request.progress.begin(max_iter * n_runs, algorithm)
-        run = self._run_lloyd if algorithm == "lloyd" else self._run_restricted
         seed = greedy_kmeans_plus_plus if algorithm == "lloyd" else kmeans_plus_plus
-        starts = (self._first_centers(request, view, anchors, seed) for _ in range(n_runs))
-        runs = (run(view, start, n_clusters, anchors, request, max_iter) for start in starts)
-        result = next(runs) if n_runs == 1 else min(runs, key=lambda result: self._cost(result, anchors, view, request))
+
+        def run(resume, keep):
+            start = None if resume else self._first_centers(request, view, anchors, seed)
+            make = self._run_lloyd if algorithm == "lloyd" else self._run_restricted
+            return make(view, start, n_clusters, anchors, request, max_iter, resume, keep)
+
+        checkpoint = KMeansCheckpoint(self, request, view.device)
+        result = checkpoint.best_of(n_runs, run, lambda result: self._cost(result, anchors, view, request))
         self._centers = result.centers.cpu().numpy()
         self.cluster_centers_ = view.frame.original(self._centers)
         self.labels_ = request.pool.per_row(result.partition.labels.to(torch.int32).cpu().numpy())
         self.inertia_ = result.partition.inertia / view.frame.factor / view.frame.factor
         self.n_iter_ = result.n_iter
-        return self._picks_of(result, request)
+        picks = self._picks_of(result, request)
+        checkpoint.remove()
+        return picks
 
     def _facts(self):
         found = super()._facts()
@@ -292,7 +309,7 @@ class KMeansSampler(BaseSampler):
             return self.n_init
         return enough if isinstance(self.init, str) and self.init == "k-means++" else 10
 
-    def _run_lloyd(self, view, start, n_clusters, anchors, request, max_iter):
+    def _run_lloyd(self, view, start, n_clusters, anchors, request, max_iter, resume, keep):
         if isinstance(start, str):
             drawn = (
                 kmeans_plus_plus(view.blocks, n_clusters, request.rng)
@@ -308,9 +325,11 @@ class KMeansSampler(BaseSampler):
             max_sq_shift=self.tol * float(variance.mean()),
             anchors=anchors,
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
+            resume=resume,
+            keep=keep,
         )
 
-    def _run_restricted(self, view, start, n_clusters, anchors, request, max_iter):
+    def _run_restricted(self, view, start, n_clusters, anchors, request, max_iter, resume, keep):
         return restricted_kmeans(
             view.wide_blocks,
             view.principal_coordinates(),
@@ -321,6 +340,8 @@ class KMeansSampler(BaseSampler):
             min_improvement=self.tol,
             anchors=anchors,
             on_iteration=lambda n_passes, inertia: request.progress.advance(n_passes, inertia, "inertia"),
+            resume=resume,
+            keep=keep,
         )
 
     def _first_centers(self, request, view, anchors, seed):

@@ -11,7 +11,7 @@ from skal._core.blocks import Blocks
 from skal._core.kmeans import lloyd
 from skal._core.restricted import enough_passes, restricted_kmeans, sketch_pool
 from skal._core.restricted._descent import Descent
-from skal._core.restricted._moves import MoveCosts, best_moves
+from skal._core.restricted._moves import MoveCosts
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges
 from skal._core.seeding import greedy_kmeans_plus_plus, kmeans_plus_plus
@@ -107,12 +107,10 @@ def test_no_row_is_sent_to_an_anchored_cluster_only_because_it_is_empty(X, rng):
 def test_a_move_gains_at_least_what_is_promised(hartigan, X, rng):
     labels = uneven_labels(rng, len(X))
     descent = descent_of(X, labels)
-    descent._sort_by_group()
-    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan)
-    found = descent.pool.map_gather(
-        best_moves, costs, [descent.labels, descent.groups, descent.order, descent.could_gain, descent.cost]
-    )
-    target, gain = found[0].numpy(), found[1].numpy()
+    descent._group_rows()
+    found = descent._find_moves(MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan))
+    target, gain = labels.copy(), descent.could_gain.numpy()
+    target[found.row_idx] = found.goal
     before = cost_of(X, labels, X[:N_ANCHORS])
     into_anchored = target < N_ANCHORS
     out_of_anchored = (labels < N_ANCHORS) & ~into_anchored

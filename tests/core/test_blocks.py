@@ -1,10 +1,12 @@
 """The one loop over a pool."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, SomeRows
 from skal._core.memory import empty_rows
 from skal._core.rows import unit_rows
 from skal._core.workers import on_workers
@@ -121,3 +123,26 @@ def test_large_memory_is_like_any_other():
     assert rows.shape == (3000, 1000)
     assert rows.is_contiguous()
     assert float(rows.sum()) == 6e6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_some_rows_of_a_slice(share, rng):
+    is_one = rng.random(500) < share
+    row_idx = torch.from_numpy(np.flatnonzero(is_one))
+    some = SomeRows(row_idx, (2 * row_idx, row_idx.float()), 500)
+    for start, stop in ((0, 500), (100, 300), (100, 100), (450, 500)):
+        part = some[start:stop]
+        expected = np.flatnonzero(is_one[start:stop])
+        np.testing.assert_array_equal(part.row_idx, expected)
+        np.testing.assert_array_equal(part.values[0], 2 * (expected + start))
+        np.testing.assert_array_equal(part.values[1], expected + start)
+        assert (len(part), part.n_rows) == (len(expected), stop - start)
+
+
+def test_some_rows_are_sent_to_other_processes_as_they_are(rng):
+    row_idx = torch.from_numpy(np.flatnonzero(rng.random(5000) < 0.3))
+    some = SomeRows(row_idx, (row_idx % 7,), 5000)
+    sent = pickle.loads(pickle.dumps(some))
+    assert torch.equal(sent.row_idx, some.row_idx)
+    assert torch.equal(sent.values[0], some.values[0])
+    assert sent.n_rows == 5000

@@ -91,3 +91,25 @@ def test_sums_travel_as_the_clusters_that_were_touched(rng):
     np.testing.assert_array_equal(again.counts, sums.counts)
     assert again.sums[7].any()
     assert again.counts[7] == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "dtypes"),
+    [
+        ((2.0**-20,), [torch.int32]),
+        ((2.0**-40,), [torch.float64]),
+        ((2.0**-20, 2.0**-45), [torch.int32, torch.int32]),
+        ((), [torch.float64]),
+    ],
+    ids=["few_steps", "many_steps", "coarse_and_fine", "none"],
+)
+def test_sums_travel_as_whole_numbers_of_steps_where_these_are_few(steps, dtypes):
+    X = torch.from_numpy(pool_of(0, 400, "unit"))
+    sums = ClusterSums(4, 5, CPU, steps=steps)
+    sums.add(X, torch.arange(400) % 3, sign=-1)
+    assert [part.dtype for part in sums.__getstate__()["_parts"]] == dtypes
+    sent = pickle.loads(pickle.dumps(sums))
+    assert torch.equal(sent.counts, sums.counts)
+    for part, expected in zip(sent._parts, sums._parts, strict=True):
+        assert part.dtype == torch.float64
+        assert torch.equal(part, expected)

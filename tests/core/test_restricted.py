@@ -12,7 +12,7 @@ from skal._core.kmeans import lloyd
 from skal._core.restricted import _descent as descent_module
 from skal._core.restricted import _run as run
 from skal._core.restricted._descent import Descent, rank_within, touch_each_cluster_once
-from skal._core.restricted._moves import MoveCosts, best_moves
+from skal._core.restricted._moves import MoveCosts
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.seeding import kmeans_plus_plus
 
@@ -100,23 +100,45 @@ def descend(pool, labels, k=20):
     return Descent(pool, labels, k, Surroundings(means))
 
 
-def best_moves_of(descent, costs):
-    state = [descent.labels, descent.groups, descent.order, descent.could_gain, descent.cost]
-    return descent.pool.map_gather(best_moves, costs, state)
+def moves_of(descent):
+    """Moves that gain, and what every row gains and costs then."""
+    descent._group_rows()
+    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
+    return descent._find_moves(costs), descent.could_gain.clone(), descent.cost.clone()
 
 
 def test_rows_that_could_not_gain_are_left_alone(rng):
     labels = torch.from_numpy(rng.integers(20, size=400))
     descent = descend(Blocks(groups(rng, n=400, d=12), CPU), labels)
-    descent._sort_by_group()
-    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
-    of_all = best_moves_of(descent, costs)
+    of_all, gain_of_all, cost_of_all = moves_of(descent)
     is_left = torch.from_numpy(rng.random(400) < 0.6)
+    descent.could_gain[:] = torch.inf
     descent.could_gain[is_left], descent.cost[is_left] = -3.0, 7.0
-    of_some = best_moves_of(descent, costs)
-    for all_rows, some_rows, left in zip(of_all, of_some, (labels[is_left], -3.0, False, 7.0), strict=True):
-        torch.testing.assert_close(some_rows[~is_left], all_rows[~is_left], rtol=1e-4, atol=1e-5)
-        assert (some_rows[is_left] == left).all()
+    of_some, gain, cost = moves_of(descent)
+    assert (gain[is_left] == -3.0).all()
+    assert (cost[is_left] == 7.0).all()
+    torch.testing.assert_close(gain[~is_left], gain_of_all[~is_left], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(cost[~is_left], cost_of_all[~is_left], rtol=1e-4, atol=1e-5)
+    wanted = of_all.at(~is_left[of_all.row_idx])
+    for found, expected in ((of_some.row_idx, wanted.row_idx), (of_some.goal, wanted.goal)):
+        assert torch.equal(found, expected)
+    assert torch.equal(of_some.is_nearer, wanted.is_nearer)
+    assert 50 < len(of_some.row_idx) < len(of_all.row_idx)
+
+
+def test_rows_in_several_tiles_and_blocks_find_the_same_moves(rng):
+    X, labels = groups(rng, n=7000, d=12), torch.from_numpy(rng.integers(200, size=7000))
+    found = []
+    for options in ({}, {"tile_rows": 2048}, {"tile_rows": 2048, "block_rows": 4096}):
+        descent = descend(Blocks(X, CPU, **options), labels, 200)
+        descent.could_gain[torch.arange(7000) % 3 == 0] = -1.0
+        descent.could_gain[2048:4096] = -1.0
+        found.append(moves_of(descent)[0])
+    assert torch.equal(found[1].row_idx, found[2].row_idx)
+    assert torch.equal(found[1].goal, found[2].goal)
+    assert torch.equal(found[1].gain, found[2].gain)
+    assert len(found[0].row_idx) == pytest.approx(len(found[1].row_idx), rel=1e-3)
+    assert not ((found[2].row_idx >= 2048) & (found[2].row_idx < 4096)).any()
 
 
 @pytest.mark.parametrize("k", [60, 200])
@@ -141,9 +163,8 @@ def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     pool = Blocks(X, CPU)
     labels = torch.from_numpy(rng.integers(20, size=400))
     descent = descend(pool, labels)
-    descent._sort_by_group()
-    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan=True)
-    target, gain, _, _ = best_moves_of(descent, costs)
+    moves, gain, _ = moves_of(descent)
+    target = dict(zip(moves.row_idx.tolist(), moves.goal.tolist(), strict=True))
 
     def inertia(labels):
         return sum(
@@ -159,7 +180,8 @@ def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
             moved[row] = other
             falls.append(before - inertia(moved))
         falls[labels[row]] = -np.inf
-        assert int(target[row]) == int(np.argmax(falls))
+        assert target.get(row, int(np.argmax(falls))) == int(np.argmax(falls))
+        assert (row in target) == bool(gain[row] > 0)
         assert 2 * float(gain[row]) == pytest.approx(max(falls), rel=1e-3, abs=1e-3)
 
 
@@ -171,7 +193,7 @@ def test_moves_that_would_raise_the_inertia_are_not_made(rng):
         descent.run(4, True, 0.0, 0, lambda n, inertia: None)
     settled, before = descent.labels.clone(), descent.inertia
     elsewhere = (settled + 1) % 20
-    assert not descent._try_move(torch.arange(0, 400, 2), elsewhere)
+    assert not descent._try_move(torch.arange(0, 400, 2), elsewhere[::2])
     assert torch.equal(descent.labels, settled)
     assert descent.inertia == before
 

@@ -8,20 +8,20 @@ pytest.importorskip("distributed", reason="dask and distributed are not installe
 import dask
 from distributed import Client, LocalCluster
 
-from skal._core.restricted import _run
-from skal._dask._rows import widest_tile_rows
+from skal._core.restricted import _run, sketch_tile_rows_of, tile_rows_of
 from tests.dask_pool.fits import outcome
 
 TILE_ELEMENTS = 2**17
 N_ROWS, N_FEATURES = 30_000, 32
-TILE_ROWS = TILE_ELEMENTS // N_FEATURES
+TILE_ROWS = TILE_ELEMENTS // N_FEATURES  # chunks of which are joined to two of the principal coordinates
 
 
 @pytest.fixture(scope="session", autouse=True)
 def small_tiles():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_run, "_TILE_ELEMENTS", TILE_ELEMENTS)
-        assert widest_tile_rows(N_FEATURES) == TILE_ROWS
+        patch.setattr(_run, "_SKETCH_TILE_ELEMENTS", 2 * TILE_ELEMENTS)
+        assert (tile_rows_of(N_FEATURES), sketch_tile_rows_of(N_FEATURES)) == (TILE_ROWS, 2 * TILE_ROWS)
         yield
 
 

@@ -9,6 +9,9 @@ import torch
 
 import skal
 from skal import registry
+from skal._dask._chunks import Tiles, coarser
+from skal._dask._executors import InProcess
+from skal._dask._rows import DaskRows
 from skal.classifiers import LinearProbe
 from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import KMeansSampler, MarginSampler, RandomSampler, UniformSampler
@@ -23,19 +26,64 @@ def test_the_picks_are_those_of_the_array(name, X, y, expected):
     np.testing.assert_array_equal(labels, expected(name)[2])
 
 
-@pytest.mark.parametrize("sizes", [8192, (12288, 4096, 13616)], ids=["other", "unequal"])
+@pytest.mark.parametrize("sizes", [8192, (16384, 4096, 4096, 5424)], ids=["other", "unequal"])
 def test_chunks_of_other_sizes_change_nothing(sizes, X, y, expected):
     picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
 
 
-@pytest.mark.parametrize("sizes", [1000, 5000, (1, 29_999), (20_000, 10_000)], ids=str)
+@pytest.mark.parametrize("sizes", [1000, 5000, (1, 29_999), (20_000, 10_000), (12288, 17712)], ids=str)
 def test_misaligned_chunks_are_joined_with_a_warning(sizes, X, y, expected):
-    with pytest.warns(UserWarning, match=r"do not begin at multiples of 4096 rows"):
+    with pytest.warns(UserWarning, match=r"do not begin at multiples of 8192 rows, nor at all .* multiples of 4096"):
         picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
+
+
+def test_chunks_too_large_for_a_worker_are_divided_with_a_warning(monkeypatch, X, y, expected):
+    monkeypatch.setattr(InProcess, "memory_a_task", lambda executor: 8 * X[:6000].nbytes)
+    with pytest.warns(UserWarning, match=r"hold up to 16384 rows, .* as 8 of 4096 rows.*X\.rechunk\(\(4096, -1\)\)"):
+        picks, inertia, _ = outcome("restricted", in_chunks(X, 16384), y)
+    np.testing.assert_array_equal(picks, expected("restricted")[0])
+    assert inertia == expected("restricted")[1]
+
+
+def test_a_chunk_of_one_tile_is_left_to_the_smallest_worker(monkeypatch, X):
+    monkeypatch.setattr(InProcess, "memory_a_task", lambda executor: 1)
+    assert len(DaskRows(in_chunks(X, 4096)).chunks) == 8
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "starts", "fit"),
+    [
+        (4, 4, [0, 4, 8], True),
+        (4, 4, [0, 4, 9], False),
+        (4, 8, [0, 4, 8, 12, 16], True),
+        (4, 8, [0, 8, 12, 16], True),
+        (4, 8, [0, 8, 12], False),
+        (4, 8, [0, 16], True),
+        (4, 8, [0, 12], False),
+        (4, 8, [0, 4], False),
+        (4, 8, [0, 6, 8], False),
+    ],
+)
+def test_which_chunks_hold_whole_tiles(narrow, wide, starts, fit):
+    assert Tiles(narrow, wide).fit(starts, 20) is fit
+
+
+@pytest.mark.parametrize(
+    ("most_rows", "left"),
+    [(1, [0, 4, 8, 12, 15]), (8, [0, 8, 15]), (11, [0, 8, 15]), (12, [0, 12, 15]), (99, [0, 15])],
+)
+def test_fewer_bounds(most_rows, left):
+    assert coarser([0, 4, 8, 12, 15], most_rows) == left
+    assert coarser([0, 15], most_rows) == [0, 15]
+
+
+@pytest.mark.parametrize(("most", "rows"), [(1, 4), (4, 4), (11, 8), (15, 8), (16, 16), (40, 32)])
+def test_rows_of_a_chunk(most, rows):
+    assert Tiles(4, 16).rows_up_to(most) == rows
 
 
 def test_a_memmap_gives_the_same(tmp_path, X, y, expected):
@@ -147,7 +195,7 @@ def test_the_first_bad_row_of_the_pool_is_named(name, value, X, y):
 
 
 def test_labels_come_back_in_the_chunks_of_the_rows(X, y):
-    pool = in_chunks(X, (12288, 4096, 13616))
+    pool = in_chunks(X, (16384, 4096, 4096, 5424))
     labels = fitted("lloyd", pool, y).labels_
     assert isinstance(labels, da.Array)
     assert labels.chunks == (pool.chunks[0],)

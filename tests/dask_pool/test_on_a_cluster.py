@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 
@@ -16,8 +18,10 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from skal._dask import _cluster
 from skal._dask._cluster import OnCluster
 from skal._dask._tasks import KernelCall
-from skal.samplers import KMeansSampler
+from skal.samplers import KMeansSampler, _kmeans_checkpoint
+from tests.dask_pool.conftest import TILE_ELEMENTS
 from tests.dask_pool.fits import FITS, in_chunks, outcome
+from tests.killed_fit import BUDGET
 
 pytestmark = pytest.mark.slow
 
@@ -47,14 +51,14 @@ def test_any_number_of_workers(n_workers, X, y, cluster, client, expected):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("sizes", [3000, (12288, 4096, 13616)], ids=str)
+@pytest.mark.parametrize("sizes", [3000, (16384, 4096, 4096, 5424)], ids=str)
 def test_other_chunks_and_random_delays(sizes, X, y, client, expected):
     def late(chunk):
         time.sleep(random.uniform(0, 0.02))  # noqa: S311
         return chunk
 
     pool = in_chunks(X, sizes).map_blocks(late, dtype=X.dtype, meta=X[:0])
-    with pytest.warns(UserWarning, match="multiples of 4096") if sizes == 3000 else nullcontext():
+    with pytest.warns(UserWarning, match="at multiples of 4096") if sizes == 3000 else nullcontext():
         picks, inertia, _ = outcome("restricted", pool, y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
@@ -102,7 +106,7 @@ def test_a_bad_row_is_named_and_what_is_out_is_called_off(X, y, cluster, client)
 
 
 class Executions(SchedulerPlugin):
-    """Counts how often each task of ours was executed, and what a worker has that may be lost with it."""
+    """Counts how often each task of ours was executed, and what may be lost with a worker and has to be made again."""
 
     def __init__(self, scheduler):
         self.scheduler, self.times, self.n_lost = scheduler, {}, 0
@@ -113,7 +117,8 @@ class Executions(SchedulerPlugin):
 
     def note_what_is_lost(self, address):
         worker = self.scheduler.workers[address]
-        self.n_lost += sum(str(task.key).startswith("skal-") for task in {*worker.has_what, *worker.processing})
+        for task in {*worker.has_what, *worker.processing}:
+            self.n_lost += str(task.key).startswith("skal-") * (1 + len(task.dependencies) * ("join_rows" in task.key))
 
 
 class Killer:
@@ -206,9 +211,22 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
         outcome("restricted", in_chunks(X, 4096), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
-    n_kept = len(range(0, len(X), 4096))  # the principal coordinates, which `map` does not make
+    n_parts = len(range(0, len(X), 4096))  # of the principal coordinates, which `map` does not make
+    n_kept = n_parts + len(range(0, len(X), 8192))  # joined by two
     n_again = sum(killer.executions.times.values()) - killer.n_blocks - n_kept
     assert 0 < n_again <= killer.executions.n_lost
+
+
+def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected):
+    np.save(tmp_path / "pool.npy", X)
+    arguments = [sys.executable, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
+    driver = subprocess.run([*arguments, "4", cluster.scheduler_address, str(TILE_ELEMENTS)], check=False)
+    assert driver.returncode == -signal.SIGKILL
+    monkeypatch.setattr(_kmeans_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    sampler = KMeansSampler(BUDGET, random_state=0, checkpoint_folder=tmp_path / "made").fit(in_chunks(X, 8192))
+    np.testing.assert_array_equal(sampler.selected_indices_, expected("restricted")[0])
+    assert sampler.inertia_ == expected("restricted")[1]
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, forked_workers, X, y):

@@ -11,8 +11,8 @@ from skal._core.restricted._run import (
     enough_passes,
     restricted_kmeans,
     sketch_pool,
+    sketch_tile_rows_of,
     tile_rows_of,
-    widest_tile_rows,
 )
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of", "widest_tile_rows"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "sketch_tile_rows_of", "tile_rows_of"]

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.anchors import half_costs
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, SomeRows
 from skal._core.cluster_sums import ClusterSums
 from skal._core.products import total
 from skal._core.restricted._moves import (
     MoveCosts,
     best_moves,
     look_up,
-    sort_by_group,
     sum_by_cluster,
     sum_moves,
     weights,
 )
 from skal._core.restricted._neighborhoods import Surroundings
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
+from skal._core.run_state import Keep, RunState, keep_nothing
 
 __all__ = ["Descent", "OnIteration"]
 
@@ -32,7 +34,26 @@ _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
 
+_KEPT = ("labels", "centers", "could_gain", "cost")  # of the state, as they are
+
 OnIteration = Callable[[int, float], object]
+
+
+class Moves(NamedTuple):
+    """Rows that may go to other clusters, each on its own account."""
+
+    row_idx: Tensor
+    goal: Tensor
+    gain: Tensor
+    is_nearer: Tensor
+
+    def at(self, which: Tensor) -> Moves:
+        """Return those at some positions, or under a mask."""
+        return Moves(*(each[which] for each in self))
+
+    def without(self, row_idx: Tensor) -> Moves:
+        """Leave some rows out."""
+        return self if len(row_idx) == 0 else self.at(~torch.isin(self.row_idx, row_idx))
 
 
 class Descent:
@@ -53,7 +74,7 @@ class Descent:
         self.surroundings = surroundings
         self.n_looked_up = n_looked_up
         self._of_sums = n_clusters, pool.sum_steps()
-        self.clusters = clusters or pool.map_reduce(sum_by_cluster, ClusterSums.plus, self._of_sums, [labels])
+        self.clusters = clusters or pool.map_reduce(sum_by_cluster, operator.iadd, self._of_sums, [labels])
         self.clusters.anchors = anchors
         self.centers = self.clusters.means(
             torch.zeros((n_clusters, pool.n_features), dtype=torch.float32, device=pool.device)
@@ -63,37 +84,77 @@ class Descent:
         self.inertia = self.total_sq_norm - self.clusters.between()
         self.could_gain = torch.full_like(self.half_sq_norms, torch.inf)  # in the next pass, for all that is known
         self.cost = torch.zeros_like(self.half_sq_norms)
+        self.n_rounds = self.n_passes = 0  # of swaps, and of passes after them
+        self.groups = labels.new_empty(0)  # of the labels when rows were grouped; before the first pass there are none
 
-    def run(self, n_passes: int, hartigan: bool, min_improvement: float, n_done: int, on_iteration: OnIteration) -> int:
-        """Make up to `n_passes` passes; return how many there have been in all."""
-        self._sort_by_group()
-        for step in range(n_passes):
+    @property
+    def has_begun(self) -> bool:
+        """Whether swaps are over, where there are any, and passes have begun."""
+        return len(self.groups) > 0
+
+    def state(self) -> RunState:
+        """Say where the descent is, between two passes or rounds of swaps, for `of_state`."""
+        tensors = {name: getattr(self, name) for name in _KEPT} | self.clusters.tensors()
+        if self.has_begun:
+            tensors["groups"] = self.groups
+        around = self.surroundings.state()
+        facts = {"inertia": self.inertia, "n_rounds": self.n_rounds, "n_passes": self.n_passes}
+        return RunState(tensors | around.tensors, facts | around.facts)
+
+    @classmethod
+    def of_state(cls, pool: Blocks, state: RunState, n_looked_up: int, anchors: Tensor | None) -> Descent:
+        """Go on from there; the pool, the number of rows to look up and the anchors are the same."""
+        clusters = ClusterSums.of_tensors(state.tensors, pool.sum_steps())
+        surroundings = Surroundings.of_state(state)
+        labels = state.tensors["labels"]
+        descent = cls(pool, labels, len(clusters.counts), surroundings, n_looked_up, anchors, clusters)
+        for name in _KEPT:
+            setattr(descent, name, state.tensors[name])
+        descent.inertia = state.facts["inertia"]
+        descent.n_rounds, descent.n_passes = state.facts["n_rounds"], state.facts["n_passes"]
+        descent.groups = state.tensors.get("groups", descent.groups)
+        return descent
+
+    def run(
+        self,
+        n_passes: int,
+        hartigan: bool,
+        min_improvement: float,
+        n_before: int,
+        on_iteration: OnIteration,
+        keep: Keep = keep_nothing,
+    ) -> int:
+        """Make passes until there are `n_passes`, after `n_before` of others; return how many there are."""
+        if not self.has_begun:
+            self._group_rows()
+        for step in range(self.n_passes, n_passes):
+            keep(self.state)
             if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS and len(self.surroundings.near.candidates) > 1:
                 self.surroundings.renew(self.centers)
-                self._sort_by_group()
+                self._group_rows()
             before = self.inertia
             costs = MoveCosts.of(self.centers, self.clusters, self.surroundings.near, hartigan)
-            state = [self.labels, self.groups, self.order, self.could_gain, self.cost]
-            target, gain, is_nearer, self.cost = self.pool.map_gather(best_moves, costs, state)
-            self.could_gain = gain.clone()
+            moves = self._find_moves(costs)
             centers = self.centers
             filling_idx = self._fill_empty(self.cost)
-            gain[filling_idx] = 0.0
+            moves = moves.without(filling_idx)
             if step == 0:
-                gain[self._look_up_costliest(self.cost)] = 0.0
-            self._move(target, gain, is_nearer, hartigan)
+                moves = moves.without(self._look_up_costliest(self.cost))
+            self._move(moves, hartigan)
             self._raise_gains(costs, centers, hartigan)
             are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
             self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
-            n_done += 1
-            on_iteration(n_done, self.inertia)
+            self.n_passes += 1
+            on_iteration(n_before + self.n_passes, self.inertia)
             if before - self.inertia <= min_improvement * before:
                 break
-        return n_done
+        return self.n_passes
 
-    def swap(self, rng: np.random.Generator) -> None:
+    def swap(self, rng: np.random.Generator, keep: Keep = keep_nothing) -> None:
         """Merge and split clusters in rounds, until one lowers the inertia by less than a hundredth."""
-        for _ in range(_MOST_ROUNDS_OF_SWAPS):
+        while self.n_rounds < _MOST_ROUNDS_OF_SWAPS:
+            keep(self.state)
+            self.n_rounds += 1
             before = self.inertia
             self.surroundings.renew(self.centers)
             splits = best_splits(self.pool, self.labels, self.clusters, self.centers, rng)
@@ -103,7 +164,7 @@ class Descent:
                 return
             target = swap_targets(self.labels, splits.is_second, swaps, len(self.centers))
             moved = (target != self.labels).nonzero().flatten()
-            if not self._try_move(moved, target) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
+            if not self._try_move(moved, target[moved]) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
                 break
         self.surroundings.renew(self.centers)
 
@@ -129,10 +190,17 @@ class Descent:
         self.cost = on_sketch.cost
         self.could_gain = on_sketch.could_gain + _SHARE_OF_COST * on_sketch.cost
 
-    def _sort_by_group(self) -> None:
-        self.groups, self.order = self.pool.map_gather(
-            sort_by_group, self.surroundings.near.group_of_center, [self.labels]
-        )
+    def _group_rows(self) -> None:
+        self.groups = self.surroundings.near.group_of_center[self.labels]
+
+    def _find_moves(self, costs: MoveCosts) -> Moves:
+        """Find the moves that gain; rows that could not, for all that is known, are left alone."""
+        row_idx = (self.could_gain > 0).nonzero().flatten()
+        rows = SomeRows(row_idx, (self.labels[row_idx], self.groups[row_idx]), self.pool.n_rows)
+        gain, self.cost[row_idx], goal, is_nearer = self.pool.map_gather(best_moves, costs, [rows])
+        self.could_gain[row_idx] = gain
+        gains = gain > 0
+        return Moves(row_idx[gains], goal, gain[gains], is_nearer)
 
     def _fill_empty(self, cost: Tensor) -> Tensor:
         """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows.
@@ -147,56 +215,53 @@ class Descent:
         row_idx = is_spare.nonzero().flatten()
         row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
         row_idx = row_idx[rank_within(self.labels[row_idx]) == 0][: len(empty)]
-        target = self.labels.clone()
-        target[row_idx] = empty[: len(row_idx)]
-        return row_idx if self._try_move(row_idx, target) else row_idx[:0]
+        return row_idx if self._try_move(row_idx, empty[: len(row_idx)]) else row_idx[:0]
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
-        is_costliest = torch.zeros_like(self.labels, dtype=torch.bool)
-        is_costliest[cost.topk(self.n_looked_up).indices] = True
+        row_idx = cost.topk(self.n_looked_up).indices.sort().values
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
-        (target,) = self.pool.map_gather(look_up, (self.centers, half_norms), [self.labels, is_costliest])
-        moved = (target != self.labels).nonzero().flatten()
-        if not self._try_move(moved, target):
+        rows = SomeRows(row_idx, (), self.pool.n_rows)
+        (found,) = self.pool.map_gather(look_up, (self.centers, half_norms), [rows])
+        moves = found != self.labels[row_idx]
+        moved = row_idx[moves]
+        if not self._try_move(moved, found[moves]):
             return moved[:0]
-        self._sort_by_group()
+        self._group_rows()
         return moved
 
-    def _move(self, target: Tensor, gain: Tensor, is_nearer: Tensor, hartigan: bool) -> None:
+    def _move(self, moves: Moves, hartigan: bool) -> None:
         """Apply the moves that gain.
 
         Rows that are nearer to their target's center never spoil one another, as in Lloyd's iterations. Of the
         moves that only Hartigan's rule makes, as many are applied as hardly do.
         """
-        row_idx = (gain > _ROUNDING * self.half_sq_norms).nonzero().flatten()
+        moves = moves.at(moves.gain > _ROUNDING * self.half_sq_norms[moves.row_idx])
         if not hartigan:
-            self._try_move(row_idx, target)
+            self._try_move(moves.row_idx, moves.goal)
             return
-        row_idx = row_idx[torch.argsort(gain[row_idx], descending=True, stable=True)]
+        moves = moves.at(torch.argsort(moves.gain, descending=True, stable=True))
         most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
-        source, goal = self.labels[row_idx], target[row_idx]
+        source, goal, nearer = self.labels[moves.row_idx], moves.goal, moves.is_nearer
         are_few = (rank_within(source) < most[source]) & (rank_within(goal) < most[goal])
-        nearer = is_nearer[row_idx]
         for chosen in (are_few | nearer, nearer, touch_each_cluster_once(source, goal, len(self.centers))):
-            if bool(chosen.any()) and self._try_move(row_idx[chosen], target):
+            if bool(chosen.any()) and self._try_move(moves.row_idx[chosen], goal[chosen]):
                 return
 
-    def _try_move(self, row_idx: Tensor, target: Tensor) -> bool:
-        """Move rows to their targets if that lowers the inertia, counted in float64."""
+    def _try_move(self, row_idx: Tensor, goal: Tensor) -> bool:
+        """Move rows, each to its goal, if that lowers the inertia, counted in float64."""
         if len(row_idx) == 0:
             return True
-        goals = self.labels.clone()
-        goals[row_idx] = target[row_idx]
-        moved = self.clusters.plus(
-            self.pool.map_reduce(sum_moves, ClusterSums.plus, self._of_sums, [self.labels, goals])
-        )
+        row_idx, order = row_idx.sort()
+        goal = goal[order]
+        moves = SomeRows(row_idx, (self.labels[row_idx], goal), self.pool.n_rows)
+        moved = self.clusters.plus(self.pool.map_reduce(sum_moves, operator.iadd, self._of_sums, [moves]))
         inertia = self.total_sq_norm - moved.between()
         if inertia > self.inertia:
             return False
         self.clusters, self.inertia = moved, inertia
         self.centers = moved.means(self.centers)
-        self.labels = goals
+        self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True
 

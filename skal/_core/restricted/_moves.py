@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.anchors import surcharges
-from skal._core.blocks import Block, Tile
+from skal._core.blocks import Block, SomeRows, Tile
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, lowest, nearest_center
 from skal._core.products import affine
@@ -21,7 +22,7 @@ __all__ = [
     "best_moves",
     "look_up",
     "map_pieces",
-    "sort_by_group",
+    "stable_order",
     "sum_by_cluster",
     "sum_moves",
     "weights",
@@ -68,47 +69,60 @@ def weights(clusters: ClusterSums, hartigan: bool) -> tuple[Tensor, Tensor]:
     return torch.where(is_anchored, one, counts / (counts + 1)), torch.where(is_anchored, one, alone)
 
 
-def best_moves(block: Block, per_row: tuple[Tensor, ...], costs: MoveCosts) -> tuple[Tensor, ...]:
-    """Find for each row of a block the best other cluster nearby and what the row would gain there.
+def best_moves(block: Block, per_row: tuple[SomeRows], costs: MoveCosts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Find for some rows of a block the best other cluster nearby and what the row would gain there.
 
     Parameters
     ----------
-    per_row : labels, and the groups and the order that `sort_by_group` gave, each (m,) int64; gain and cost of the last
-        pass, the gain raised by what it may have risen since. Rows that could not gain even so are left alone.
+    per_row : m rows, with the label of each, and the group that its label was in when rows were grouped; int64.
 
     Returns
     -------
-    target : int64 Tensor of shape (m,)
     gain : Tensor of shape (m,)
         Half the fall of the inertia if this row alone moved.
-    is_nearer : bool Tensor of shape (m,)
-        Whether the target's center is nearer than the row's own: such rows may move all at once.
     cost : Tensor of shape (m,)
         Half of what the row costs where it is.
+    target : int64 Tensor, of the rows that gain
+    is_nearer : bool Tensor, of the rows that gain
+        Whether the target's center is nearer than the row's own: such rows may move all at once.
     """
-    labels, groups, order, could_gain, cost_before = per_row
-    target, gain, cost_now = labels.clone(), could_gain.clone(), cost_before.clone()
-    is_nearer = torch.zeros_like(gain, dtype=torch.bool)
-    n_groups = len(costs.near.candidates)
-    for tile in block.tiles():
-        tile_order = order[tile.slice]
-        tile_order = tile_order[could_gain[tile.slice][tile_order] > 0]
-        sizes = torch.bincount(groups[tile.slice][tile_order], minlength=n_groups).tolist()
+    (rows,) = per_row
+    target = rows.values[0].clone()
+    gain, cost = (torch.empty(len(rows), dtype=costs.away.dtype, device=block.device) for _ in range(2))
+    is_nearer = torch.zeros(len(rows), dtype=torch.bool, device=block.device)
+    n_groups, n_before = len(costs.near.candidates), 0
+    for where in block.slices():
+        of_tile = rows[where]
+        if len(of_tile) == 0:
+            continue
+        labels, groups = of_tile.values
+        order = stable_order(groups, n_groups)
+        sizes = torch.bincount(groups, minlength=n_groups).tolist()
+        tile = block.tile(where)
 
-        def move(stretch: Stretch, tile: Tile = tile, tile_order: Tensor = tile_order) -> None:
-            positions = tile_order[stretch.where]
-            row_idx = positions + tile.start
-            label, half_norms = labels[row_idx], tile.half_sq_norms[positions]
-            goal, stay, leave = _compare(tile.rows, positions, label, half_norms, stretch, costs)
+        def move(
+            stretch: Stretch,
+            tile: Tile = tile,
+            row_idx: Tensor = of_tile.row_idx,
+            labels: Tensor = labels,
+            order: Tensor = order,
+            n_before: int = n_before,
+        ) -> None:
+            which = order[stretch.where]
+            positions, label = row_idx[which], labels[which]
+            goal, stay, leave = _compare(tile.rows, positions, label, tile.half_sq_norms[positions], stretch, costs)
+            which = which + n_before
             stay = stay.clamp_(min=0).div_(costs.away[label].clamp_(min=0.5))
-            is_nearer[row_idx] = leave / costs.away[goal].clamp_(min=0.5) < stay
+            is_nearer[which] = leave / costs.away[goal].clamp_(min=0.5) < stay
             stay *= costs.home[label]
-            target[row_idx] = goal
-            gain[row_idx] = stay - leave
-            cost_now[row_idx] = stay
+            target[which] = goal
+            gain[which] = stay - leave
+            cost[which] = stay
 
         block.map(move, stretches(sizes, ROWS_AT_ONCE[block.device.type]))
-    return target, gain, is_nearer, cost_now
+        n_before += len(of_tile)
+    gains = gain > 0
+    return gain, cost, target[gains], is_nearer[gains]
 
 
 def _compare(
@@ -154,12 +168,12 @@ def stretches(sizes: list[int], most: int) -> Iterator[Stretch]:
         yield Stretch(slice(start, stop), parts)
 
 
-def sort_by_group(block: Block, per_row: tuple[Tensor, ...], group_of_center: Tensor) -> tuple[Tensor, Tensor]:
-    """Group of each row's cluster, and in each tile the positions of its rows ordered by group; both (m,) int64."""
-    (labels,) = per_row
-    groups = group_of_center[labels]
-    order = torch.cat([torch.argsort(groups[where], stable=True) for where in block.slices()])
-    return groups, order
+def stable_order(groups: Tensor, n_groups: int) -> Tensor:
+    """Positions of entries below `n_groups`, in order; equal ones in that of their positions."""
+    if groups.device.type != "cpu":
+        return torch.argsort(groups, stable=True)
+    narrow = groups.numpy().astype(np.min_scalar_type(n_groups))  # which NumPy sorts by their digits
+    return torch.from_numpy(np.argsort(narrow, kind="stable"))
 
 
 def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
@@ -171,15 +185,15 @@ def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int,
     return sums
 
 
-def sum_moves(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
-    """What the sums change by where rows of a block go from their labels to others, the second state of rows."""
-    labels, goals = per_row
+def sum_moves(block: Block, per_row: tuple[SomeRows], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+    """What the sums change by where some rows of a block, each with its label and its goal, go."""
+    (moves,) = per_row
     sums = _empty_sums(block, shared)
     at_once = max(1, _ELEMENTS_MOVED_AT_ONCE // block.n_features)
-    for positions in (labels != goals).nonzero().flatten().split(at_once):
-        rows = block.take(positions)
-        sums.add(rows, labels[positions], sign=-1)
-        sums.add(rows, goals[positions])
+    for row_idx, labels, goals in zip(*(each.split(at_once) for each in (moves.row_idx, *moves.values)), strict=True):
+        rows = block.take(row_idx)
+        sums.add(rows, labels, sign=-1)
+        sums.add(rows, goals)
     return sums
 
 
@@ -188,21 +202,21 @@ def _empty_sums(block: Block, shared: tuple[int, tuple[float, ...]]) -> ClusterS
     return ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
 
 
-def look_up(block: Block, per_row: tuple[Tensor, ...], weighed: tuple[Tensor, Tensor]) -> tuple[Tensor]:
-    """Compare the marked rows of a block with all centers; the others keep their label. Labels (m,) int64.
+def look_up(block: Block, per_row: tuple[SomeRows], weighed: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+    """Compare some rows of a block with all centers. Labels of these rows, int64.
 
     `weighed` are the centers and their `half_costs`.
     """
-    labels, is_marked = per_row
-    found = labels.clone()
+    (rows,) = per_row
 
-    def find(part: Tensor) -> None:
-        found[part], _ = nearest_center(block.take(part), *weighed)
+    def find(positions: Tensor) -> Tensor:
+        return nearest_center(block.take(positions), *weighed)[0]
 
+    found = [rows.row_idx[:0]]
     for where in block.slices():
-        positions = where.start + is_marked[where].nonzero().flatten()
-        block.map(find, positions.split(_ROWS_LOOKED_UP_AT_ONCE[block.device.type]))
-    return (found,)
+        positions = where.start + rows[where].row_idx
+        found += block.map(find, positions.split(_ROWS_LOOKED_UP_AT_ONCE[block.device.type]))
+    return (torch.cat(found),)
 
 
 def map_pieces(block: Block, work: Callable[[slice, Tensor], None]) -> None:

@@ -13,6 +13,7 @@ from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, nearest_center
 from skal._core.kmeans import lloyd
 from skal._core.products import affine
+from skal._core.run_state import RunState
 from skal._core.workers import map_on, one_thread
 
 __all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
@@ -96,6 +97,21 @@ class Surroundings:
     def renew(self, centers: Tensor) -> None:
         self.near = make_neighborhoods(centers)
         self.age = 0
+
+    def state(self) -> RunState:
+        """Say all, for `of_state`."""
+        candidates = self.near.candidates
+        tensors = {"group_of_center": self.near.group_of_center, "candidates": torch.cat(candidates)}
+        return RunState(tensors, {"n_candidates": [len(those) for those in candidates], "age": self.age})
+
+    @classmethod
+    def of_state(cls, state: RunState) -> Surroundings:
+        """Make the same again."""
+        surroundings = object.__new__(cls)
+        candidates = list(state.tensors["candidates"].split(state.facts["n_candidates"]))
+        surroundings.near = Neighborhoods(state.tensors["group_of_center"], candidates)
+        surroundings.age = state.facts["age"]
+        return surroundings
 
 
 @dataclass(frozen=True)

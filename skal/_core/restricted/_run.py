@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,10 +19,11 @@ from skal._core.projection import PrincipalAxes, principal_axes, project
 from skal._core.restricted._descent import Descent, OnIteration
 from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Surroundings, assign_by_groups, group_means
+from skal._core.run_state import Keep, RunState, keep_nothing
 from skal._core.seeding import kmeans_plus_plus
 from skal._core.workers import map_on, on_workers
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "tile_rows_of", "widest_tile_rows"]
+__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "sketch_tile_rows_of", "tile_rows_of"]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
@@ -30,6 +33,7 @@ _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
 _TILE_ROWS_TO_PROJECT = {"cpu": 2048, "cuda": 65536}
 _TILE_ELEMENTS = 1 << 25
+_SKETCH_TILE_ELEMENTS = 1 << 23  # with four times as many, a fit took as long
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def sketch_pool(pool: Blocks) -> Sketch:
     n_components = _n_components_of(pool.n_features)
     axes = principal_axes(pool, n_components)
     in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
-    return Sketch(axes, in_small_tiles.cached(project, axes, tile_rows_of(n_components)))
+    return Sketch(axes, in_small_tiles.cached(project, axes, sketch_tile_rows_of(pool.n_features)))
 
 
 def _n_components_of(n_features: int) -> int:
@@ -66,9 +70,9 @@ def tile_rows_of(n_features: int) -> int:
     return max(2048, power_of_two_below(_TILE_ELEMENTS // n_features))
 
 
-def widest_tile_rows(n_features: int) -> int:
-    """Rows of the widest tile that a pass over a pool, or over its sketch, reads at once."""
-    return max(tile_rows_of(n_features), tile_rows_of(_n_components_of(n_features)))
+def sketch_tile_rows_of(n_features: int) -> int:
+    """Rows a tile of the sketch of a pool with so many features; a power of two."""
+    return max(2048, power_of_two_below(_SKETCH_TILE_ELEMENTS // _n_components_of(n_features)))
 
 
 @on_workers()
@@ -83,6 +87,8 @@ def restricted_kmeans(
     min_improvement: float,
     anchors: Tensor | None = None,
     on_iteration: OnIteration = lambda iteration, inertia: None,
+    resume: RunState | None = None,
+    keep: Keep = keep_nothing,
 ) -> KMeansResult:
     """Cluster a pool into many clusters.
 
@@ -106,6 +112,10 @@ def restricted_kmeans(
     anchors : Tensor of shape (m, d), default=None
         The anchors of the first m clusters (`skal._core.anchors`), whose cost is lowered in place of their inertia.
     on_iteration : callable of (pass, inertia after it in the space it works in)
+    resume : RunState, default=None
+        What `keep` got from a run of the same pool and parameters; `init` does not count then.
+    keep : callable of a function that returns a RunState
+        Called before each pass and each round of swaps.
 
     Returns
     -------
@@ -115,35 +125,50 @@ def restricted_kmeans(
         Memory beside pool and sketch: 60 bytes a row and five arrays of n_clusters × d.
     """
     small = sketch.coordinates
-    centers = first_centers(small, sketch.axes, n_clusters, init, rng)
     small_anchors = None if anchors is None else on_axes(anchors, sketch.axes)
-    surroundings = Surroundings(centers)
-    (labels,) = small.map_gather(assign_by_groups, group_means(centers, surroundings.near))
+    n_done = first_phase = 0
+    if resume is None:
+        centers = first_centers(small, sketch.axes, n_clusters, init, rng)
+        surroundings = Surroundings(centers)
+        (labels,) = small.map_gather(assign_by_groups, group_means(centers, surroundings.near))
+    else:
+        n_done, first_phase = resume.facts["n_done"], resume.facts["phase"]
     n_lloyd = max(1, max_iter // 6)
     n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
-    n_done = 0
     n_misled = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
     n_looked_up = min(pool.n_rows, max(n_misled, pool.n_rows // _ROWS_TO_ONE_LOOKED_UP + _LEAST_LOOKED_UP))
     earlier: Descent | None = None
-    for space, n_passes, hartigan in (
+    phases = (
         (small, min(n_lloyd, max_iter - 1), False),
         (small, max(0, max_iter - n_lloyd - n_full), True),
         (pool, n_full, True),
-    ):
+    )
+    for phase, (space, n_passes, hartigan) in enumerate(phases[first_phase:], first_phase):
         anchors_here = small_anchors if space is small else anchors
-        known = earlier.clusters if earlier is not None and earlier.pool is space else None
-        descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here, known)
-        if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
-            descent.swap(rng)
-        elif space is pool and earlier is not None:
-            descent.take_over(earlier)
-        n_done = descent.run(n_passes, hartigan, min_improvement, n_done, on_iteration)
+        if resume is not None and phase == first_phase:
+            descent = Descent.of_state(space, resume, n_looked_up, anchors_here)
+            surroundings = descent.surroundings
+        else:
+            known = earlier.clusters if earlier is not None and earlier.pool is space else None
+            descent = Descent(space, labels, n_clusters, surroundings, n_looked_up, anchors_here, known)
+        n_before = n_done - descent.n_passes
+        keep_here = partial(_keep_phase, keep, descent, phase, n_before)
+        if not descent.has_begun:
+            if hartigan and (space is small or sketch.axes.captured < _MOST_OF_THE_VARIANCE):
+                descent.swap(rng, keep_here)
+            elif space is pool and earlier is not None:
+                descent.take_over(earlier)
+        n_done = n_before + descent.run(n_passes, hartigan, min_improvement, n_before, on_iteration, keep_here)
         labels, earlier = descent.labels, descent
     counts = descent.clusters.counts  # where there are fewer distinct rows than clusters, some stay empty
     is_placed = (counts > 0) | descent.clusters.are_anchored()
     centers = torch.where(is_placed[:, None], descent.centers, descent.centers[counts.argmax()])
     (sq_dist,) = pool.map_gather(measure, centers, [labels])
     return KMeansResult(centers, Partition(labels, sq_dist, total(sq_dist)), n_done)
+
+
+def _keep_phase(keep: Keep, descent: Descent, phase: int, n_before: int, make: Callable[[], RunState]) -> None:
+    keep(lambda: make().plus(phase=phase, n_done=n_before + descent.n_passes))
 
 
 def first_centers(

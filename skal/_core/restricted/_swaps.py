@@ -7,6 +7,7 @@ tried at once, by 2-means from a second center drawn from its rows.
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ def best_splits(
         shared = directions, thresholds.to(centers.dtype)
         (is_second,) = pool.map_gather(is_nearer_to_second, shared, [labels])
         shared_by_sums = len(centers), clusters.steps
-        of_second = pool.map_reduce(sum_second, ClusterSums.plus, shared_by_sums, [labels, is_second])
+        of_second = pool.map_reduce(sum_second, operator.iadd, shared_by_sums, [labels, is_second])
         of_first = clusters.plus(of_second, sign=-1)
         first, second = of_first.means(first), of_second.means(second)
     gain = of_first.scatter() + of_second.scatter() - clusters.scatter()
