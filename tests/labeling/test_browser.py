@@ -134,6 +134,26 @@ def test_undo_look_back_skip_and_a_new_class(page, opened):
     assert 'keys = {"pink" = "P"}' in (opened.folder / "skal.toml").read_text()
 
 
+SLOW_STATE = """
+const quick = window.fetch;
+window.fetch = async (path, ...rest) => {
+  const answer = await quick(path, ...rest);
+  if (path === "/api/state") await new Promise((go) => setTimeout(() => { window.isLate = true; go(); }, 700));
+  return answer;
+};
+window.dispatchEvent(new Event("focus"));
+"""
+
+
+def test_an_old_state_that_comes_late_does_not_take_a_label_back(page):
+    page.run(SLOW_STATE)
+    page.press("1")
+    page.wait_for_done(1)
+    page.wait(lambda: page.run("return window.isLate"))
+    page.run("return new Promise((go) => setTimeout(go, 50))")
+    assert page.text("done").startswith("1 of ")
+
+
 def test_two_tabs(page, opened):
     rows = [image.row for image in opened.queue]
     first, address = page.driver.current_window_handle, page.driver.current_url

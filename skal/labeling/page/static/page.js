@@ -65,8 +65,11 @@ async function load() {
 
 // Another tab may have gone on meanwhile.
 async function catchUp() {
-  const given = document.hidden || isBusy || !state ? {} : await get("/api/state");
-  if (!given.version || given.version === state.version || isBusy) return;
+  if (document.hidden || isBusy || !state) return;
+  const before = state.version;
+  const given = await get("/api/state");
+  if (isBusy || state.version !== before) return;  // what was labelled here meanwhile is newer than the answer
+  if (!given.version || given.version === before) return;
   state = given;
   place = nextOpen(Math.min(place, state.items.length));
   show();
