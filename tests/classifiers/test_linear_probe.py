@@ -251,6 +251,7 @@ def assert_same_probe(probe, alone):
     np.testing.assert_allclose(probe.loss_curve_, alone.loss_curve_, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("working_memory", [1024, 0.01])
 @pytest.mark.parametrize("scaling", ["standardize", "l2", None])
 def test_probes_fitted_at_once_are_those_fitted_alone(scaling, working_memory, digits):

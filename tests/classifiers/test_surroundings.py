@@ -55,6 +55,7 @@ def rows(rng):
     return X, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_tensor", [False, True])
 @pytest.mark.parametrize("surrounded", SURROUNDINGS.values(), ids=SURROUNDINGS)
 @each_classifier

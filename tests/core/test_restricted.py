@@ -46,6 +46,7 @@ def test_inertia_is_as_low_as_lloyds(k, spread, rng):
     assert np.median(ours) <= 1.01 * np.median(lloyds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [100, 1000])
 @pytest.mark.parametrize("d", [8, 16, 64])
 def test_inertia_is_as_low_as_lloyds_in_few_dimensions_too(d, k, rng):
@@ -141,6 +142,7 @@ def test_rows_in_several_tiles_and_blocks_find_the_same_moves(rng):
     assert not ((found[2].row_idx >= 2048) & (found[2].row_idx < 4096)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [60, 200])
 def test_leaving_rows_alone_costs_next_to_nothing(k, rng, monkeypatch):
     X = groups(rng, spread=3.0)

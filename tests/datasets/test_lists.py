@@ -16,6 +16,7 @@ AIRCRAFT = {"train": 5_367, "val": 1_300, "trainval": 6_667, "test": 3_333}
 AIRCRAFT_OFFICIAL = {"train": 3_334, "val": 3_333, "trainval": 6_667, "test": 3_333}
 
 
+@pytest.mark.slow
 def test_flowers_of_the_published_size_pass(write):
     starts = np.cumsum([1, *FLOWERS.values()])
     sets = [range(start, stop) for start, stop in itertools.pairwise(starts)]
@@ -59,6 +60,7 @@ def test_flowers_with_a_matlab_file_cut_off_are_refused(write):
             load_flowers102(written.root, check_sizes=False)
 
 
+@pytest.mark.slow
 def test_textures_of_the_published_size_pass(write):
     written = write("dtd", names=tuple(f"texture{number:02d}" for number in range(47)), n_per_class=40)
     for split in ("train", "val", "test"):
@@ -104,6 +106,7 @@ def aircraft(tmp_path_factory):
     return data.parent
 
 
+@pytest.mark.slow
 def test_aircraft_of_the_published_size_pass(aircraft):
     for split in AIRCRAFT:
         assert len(load_aircraft(aircraft, split=split)) == AIRCRAFT[split]

@@ -347,6 +347,7 @@ def read_for_ever(files, pids):
     time.sleep(600)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_readers_end_with_the_job_they_read_for(files):
     fork = multiprocessing.get_context("fork")
@@ -543,6 +544,7 @@ def enter_many_times(path, n_rounds, results):
     results.put(n_met)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_lock_that_is_removed_still_keeps_others_out(tmp_path, monkeypatch):
     unlink = os.unlink

@@ -174,6 +174,7 @@ def test_weights_are_loaded_and_the_embeddings_are_the_models(name, arrays, tmp_
         np.testing.assert_allclose(extractor.transform(arrays), expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_random_weights_warn_and_follow_the_seed(arrays):
     def embed(extractor):
         with pytest.warns(UserWarning, match="weights=None: resnet18-cifar has random weights"):
@@ -536,6 +537,7 @@ SURROUNDINGS = {
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 # A process that reads images has no backbone, so it is the same to it where that came from.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "num_workers"), [("named", 0), ("module", 0), ("module", 1), ("transform", 0), ("transform", 1)]
 )

@@ -239,6 +239,7 @@ def test_sizes_of_images_which_are_upright(tmp_path, extractor):
             session.image(1 - row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [

@@ -283,6 +283,7 @@ STAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The images were at")
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_missing_is_said_in_a_sentence(stage, photos, extractor, tmp_path):

@@ -294,6 +294,7 @@ def test_a_ledger_belongs_to_one_pool(tmp_path):
         assert len(ledger.labels) == 1
 
 
+@pytest.mark.slow
 def test_one_writer_at_a_time_and_readers_meanwhile(tmp_path):
     path = tmp_path / "labels.jsonl"
     with Ledger(path, n_samples=50) as ledger:

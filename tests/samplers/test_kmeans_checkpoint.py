@@ -54,6 +54,7 @@ def assert_same(found, expected):
     assert (found.inertia_, found.n_iter_) == (expected.inertia_, expected.n_iter_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_it_ends_where_it_would_have_ended(name, tmp_path, monkeypatch):
     parameters, labeled_idx = FITS[name]
@@ -161,6 +162,7 @@ def test_nothing_is_written_where_a_fit_is_over_soon(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_rounds_go_on_from_the_round_that_they_were_in(tmp_path, monkeypatch):
     def rounds(folder):
         inner = KMeansSampler(checkpoint_folder=folder)

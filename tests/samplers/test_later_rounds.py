@@ -30,6 +30,7 @@ SAMPLERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
 def test_hardly_a_near_copy_of_a_labelled_row_is_bought(sampler, photos, first):
     X, photo = photos

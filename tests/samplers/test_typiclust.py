@@ -34,6 +34,7 @@ def plain(X, labels, labeled, budget, n_neighbors=20, min_size=6):
     return picks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_neighbors", "min_size"), [(20, 6), (3, 40), (1, 1)])
 @pytest.mark.parametrize("labeled", [[], [5, 17, 18, 300]])
 @pytest.mark.parametrize("budget", [4, 30, 250])

@@ -107,6 +107,7 @@ def test_classes_that_nobody_showed_have_probability_0(make, pool):
         make(classes=["blue", "green"]).fit(images, y)
 
 
+@pytest.mark.slow
 @both
 def test_a_seed_says_it_all_whatever_surrounds_the_call(make, pool):
     images, y = pool

@@ -51,6 +51,7 @@ POOLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", POOLS)
 @settings(max_examples=max(10, settings.default.max_examples // 2))
 @given(

@@ -35,6 +35,7 @@ def structured_rows(kind, n_features, rng):
 KINDS = ["normal", "one value", "positive", "nearly copies", "lengths far apart", "overflow and underflow"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @given(n_features=st.sampled_from([1, 3, 30, 512, 3000]), seed=st.integers(0, 2**32 - 1))
