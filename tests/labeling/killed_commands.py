@@ -1,8 +1,8 @@
 """Commands and the server of the page, killed again and again; run by test_kills.py in a process of its own.
 
-python killed_commands.py FOLDER N_KILLS SEED: FOLDER is a project with embedded images. Each command is a process of
-its own, forked from this one so that nothing has to be imported again. Prints one JSON object: what was acknowledged,
-and how each process ended.
+python killed_commands.py FOLDER N_KILLS SEED: FOLDER is a project with embedded images. There are at least so many
+kills, and two of each command. Each command is a process of its own, forked from this one so that nothing has to be
+imported again. Prints one JSON object: what was acknowledged, and how each process ended.
 """
 
 import http.client
@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -130,7 +131,7 @@ def main():
     torch.set_num_threads(1)  # a process that is forked from one with many would wait for the others
     acknowledged, picked, ended = [], [], []
     usual_seconds = {"label": 2.0}  # the others are run to their end once
-    while sum(status == -signal.SIGKILL for _, status in ended) < n_kills:
+    while not is_enough(ended, n_kills):
         arguments, imported = with_a_file(COMMANDS[len(ended) % len(COMMANDS)], folder, len(ended))
         name, begin = arguments[0], time.monotonic()
         usual = usual_seconds.get(name)
@@ -144,14 +145,20 @@ def main():
             Person(address, acknowledged, begin + 60).work(rng)
         written, status = run.end()
         ended.append((name, status))
-        if usual is None:
-            usual_seconds[name] = time.monotonic() - begin
+        if status == 0 and name != "label":  # the first of a kind may have been slower than the others
+            usual_seconds[name] = min(time.monotonic() - begin, usual_seconds.get(name, 60))
         if status == 0:
             acknowledged.extend(imported)
         if name == "select" and status == 0:
             picked.extend(int(line.split(",")[0]) for line in written.splitlines()[1:])
         look_through(folder, acknowledged, picked)
     print(json.dumps({"acknowledged": acknowledged, "picked": picked, "ended": ended}))  # noqa: T201
+
+
+def is_enough(ended, n_kills):
+    """Whether so many were killed, and of each command two."""
+    killed = Counter(name for name, status in ended if status == -signal.SIGKILL)
+    return killed.total() >= n_kills and min(killed[name] for name, *_ in COMMANDS) >= 2
 
 
 def look_through(folder, acknowledged, picked):
