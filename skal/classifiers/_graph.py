@@ -287,7 +287,7 @@ class GraphClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = max(self.n_iter_, found.n_iter)
         if not found.has_converged:
             warnings.warn(
-                f"{self.max_iter} iterations did not bring the residual below tol={self.tol}; raise max_iter.",
+                f"{self.max_iter} iterations were too few for alpha={self.alpha} and tol={self.tol}; raise max_iter.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

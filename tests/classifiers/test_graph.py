@@ -217,7 +217,7 @@ def test_a_class_without_labels_has_no_votes(pool):
 
 def test_too_few_iterations_are_told(pool):
     X, y = pool
-    with pytest.warns(ConvergenceWarning, match="2 iterations did not bring the residual below tol=1e-08"):
+    with pytest.warns(ConvergenceWarning, match="2 iterations were too few for alpha=0.95 and tol=1e-08"):
         GraphClassifier(max_iter=2).fit(X[PICKS], y[PICKS], X_pool=X)
 
 
