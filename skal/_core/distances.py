@@ -7,9 +7,19 @@ from torch import Tensor
 
 from skal._core.products import affine
 
-__all__ = ["half_sq_norms", "least_score", "lowest", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
+__all__ = [
+    "half_sq_norms",
+    "least_score",
+    "lowest",
+    "nearest_center",
+    "pairwise_sq_dist",
+    "row_sq_dist",
+    "sq_dist_of_pairs",
+    "to_sq_dist",
+]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
+_PAIR_ELEMENTS_AT_ONCE = {"cpu": 1 << 17, "cuda": 1 << 24}  # on a CPU they stay in its cache
 
 
 def half_sq_norms(centers: Tensor) -> Tensor:
@@ -69,6 +79,17 @@ def to_sq_dist(score: Tensor, row_half_sq_norms: Tensor) -> Tensor:
 def row_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:
     """Squared distance between row i and center i, by differences (no cancellation), shape (m,)."""
     return (rows - centers).square().sum(dim=1)
+
+
+def sq_dist_of_pairs(rows: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Squared distances between the rows at `first` and those at `second`, both (m,), by differences, shape (m,)."""
+    sq_dist = rows.new_empty(len(first))
+    at_once = max(1, _PAIR_ELEMENTS_AT_ONCE[rows.device.type] // max(1, rows.shape[1]))
+    for start in range(0, len(first), at_once):
+        part = slice(start, start + at_once)
+        difference = rows.index_select(0, first[part]).sub_(rows.index_select(0, second[part]))
+        torch.sum(difference.square_(), dim=1, out=sq_dist[part])
+    return sq_dist
 
 
 def pairwise_sq_dist(rows: Tensor, centers: Tensor) -> Tensor:

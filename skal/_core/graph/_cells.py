@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks, Tile
-from skal._core.distances import half_sq_norms, pairwise_sq_dist, row_sq_dist
+from skal._core.distances import half_sq_norms, pairwise_sq_dist, row_sq_dist, sq_dist_of_pairs
 from skal._core.graph._neighbors import Neighbors
 from skal._core.graph._search import nearest_in_pool
 from skal._core.kmeans import lloyd, partition
@@ -157,7 +157,7 @@ def _nearest_in(rows: Tensor, own: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores[torch.arange(len(some), device=some.device), some] = torch.inf
         proposed = scores.topk(n_proposed, dim=1, largest=False).indices.sort(dim=1).values
         repeated = some.repeat_interleave(n_proposed)
-        exact = row_sq_dist(rows[repeated], rows[proposed.flatten()]).view(proposed.shape)
+        exact = sq_dist_of_pairs(rows, repeated, proposed.flatten()).view(proposed.shape)
         order = exact.sort(dim=1, stable=True).indices[:, :k]
         indices.append(proposed.gather(1, order))
         sq_dist.append(exact.gather(1, order))

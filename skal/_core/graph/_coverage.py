@@ -12,12 +12,13 @@ import torch
 from scipy import sparse
 
 from skal._core.blocks import Blocks
-from skal._core.distances import pairwise_sq_dist, row_sq_dist
+from skal._core.distances import pairwise_sq_dist, sq_dist_of_pairs
 from skal._core.graph._diffusion import diffusion_kernel, truncated_diffusion_kernel
 from skal._core.graph._neighbors import Neighbors
 from skal._core.graph._weights import affinity, normalized_affinity
 from skal._core.greedy import LazyGreedy
 from skal._core.greedy._sparse_coverage import SparseCoverage
+from skal._core.workers import map_on
 
 __all__ = ["Level", "coverage_kernel", "levels_of", "pick_on_level"]
 
@@ -69,11 +70,14 @@ def coverage_kernel(rows: Blocks, neighbors: Neighbors, alpha: float) -> Any:
         return _as_csr(kernel * np.exp(-per_sq_dist * sq_dist))
     near = truncated_diffusion_kernel(normalized, alpha)
     row_of = np.repeat(np.arange(rows.n_rows), np.diff(near.indptr))
-    for start in range(0, len(row_of), _PAIRS_AT_ONCE):
-        part = slice(start, start + _PAIRS_AT_ONCE)
-        pairs = (torch.from_numpy(idx[part]).long().to(whole.device) for idx in (row_of, near.indices))
-        sq_dist = row_sq_dist(*(whole[idx] for idx in pairs)).double().cpu().numpy()
+
+    def fall_off(part: slice) -> None:
+        first, second = (torch.from_numpy(idx[part]).long().to(whole.device) for idx in (row_of, near.indices))
+        sq_dist = sq_dist_of_pairs(whole, first, second).double().cpu().numpy()
         near.data[part] *= np.exp(-per_sq_dist * sq_dist)
+
+    starts = range(0, len(row_of), _PAIRS_AT_ONCE)
+    map_on(whole.device, fall_off, [slice(start, start + _PAIRS_AT_ONCE) for start in starts])
     return near
 
 
