@@ -35,7 +35,8 @@ class GradientSpace:
     def __init__(self, errors: Tensor, blocks: Blocks) -> None:
         self.n_rows, self.device = blocks.n_rows, blocks.device
         self._errors, self._blocks = errors, blocks
-        self.sq_norms = 2.0 * blocks.half_sq_norms() * errors.square().sum(dim=1)
+        error_sq_norms = torch.cat([some.square().sum(dim=1) for some in errors.split(blocks.tile_rows)])
+        self.sq_norms = 2.0 * blocks.half_sq_norms() * error_sq_norms
 
     def lower(self, new: list[int], sq_dist: Tensor) -> Tensor:
         """Return the smaller of `sq_dist` (n,) and the squared distance to the nearest of the rows `new`."""

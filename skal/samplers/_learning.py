@@ -64,7 +64,13 @@ def for_each_tile(pool, function):
 
 
 def _of_each_tile(block, per_row, function):
-    return (torch.cat([torch.from_numpy(function(tile.rows.numpy())) for tile in block.tiles()]),)
+    found = None
+    for tile in block.tiles():
+        part = torch.from_numpy(function(tile.rows.numpy()))
+        if found is None:  # made once, as all parts and their union at a time would take twice the memory
+            found = part.new_empty((block.n_rows, *part.shape[1:]))
+        found[tile.slice] = part
+    return (found,)
 
 
 def _for_any_classifier(X):
