@@ -11,14 +11,18 @@ import torch
 from torch import Tensor
 
 from skal._core.greedy._objective import Candidates, Objective
+from skal._core.greedy._open_pairs import OpenPairs
 from skal._core.greedy._similarity import RowSimilarity, Similarity
 
 __all__ = ["FacilityLocation"]
 
 Result = TypeVar("Result")
+_Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # position of the candidate, row to be covered, similarity
 
 _MOST_CANDIDATES, _BOUNDED_CANDIDATES = 1024, 64
 _COLUMN_BYTES = 1 << 27
+_MOST_PAIRS = 1 << 25  # 8 bytes each
+_FEW = 1 / 16  # of the rows to be covered
 # Less than this share of all that is covered is what rounding leaves of nothing.
 _NEGLIGIBLE = 1e-12
 _FLOAT32_ROUNDING = 2.0**-24
@@ -88,6 +92,7 @@ class FacilityLocation(Objective):
         ones = torch.ones(n_references, dtype=torch.float64, device=similarity.device)
         self._weights = ones if weights is None else weights.to(ones)
         self._coverage = torch.zeros_like(ones)
+        self._open = OpenPairs(self.n_rows, _MOST_PAIRS if similarity.device.type == "cpu" else 0)
         covered_by = np.empty(0, dtype=np.int64) if covered_by is None else covered_by
         for start in range(0, len(covered_by), _MOST_CANDIDATES):
             self._map_tiles(covered_by[start : start + _MOST_CANDIDATES], self._raise_coverage)
@@ -113,18 +118,32 @@ class FacilityLocation(Objective):
         return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
 
     def _upper_bounds(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
-        lower_coverage = (self._coverage * (1 - _FLOAT32_ROUNDING)).float()
+        is_open = self._open.are_known(row_idx)
+        upper = np.empty(len(row_idx))
+        if is_open.any():
+            of_pairs = self._open.upper_bounds(row_idx[is_open], self._coverage.numpy(), self._weights.numpy())
+            upper[is_open] = of_pairs * (1 + 16 * _FLOAT32_ROUNDING)
+        if not is_open.all():
+            upper[~is_open] = self._upper_bounds_of_tiles(row_idx[~is_open], bounded)
+        # Rounded as gains are, so that a bound is never below the gain that it bounds.
+        rounded_up: np.ndarray = np.nextafter(upper.astype(np.float32), np.float32(np.inf)).astype(np.float64)
+        return rounded_up
+
+    def _upper_bounds_of_tiles(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
+        """Bound gains by looking at every row that is to be covered, and note at which few there is one."""
+        lower_coverage = _float32_below(self._coverage)
         weights = self._weights.float()
 
-        def bounds_of(where: slice, tile: Tensor) -> Tensor:
-            return (weights[where] @ tile.sub_(lower_coverage[where, None]).clamp_(min=0)).double()
+        def bounds_of(where: slice, tile: Tensor) -> tuple[Tensor, _Pairs | None]:
+            pairs = _few_above(tile, lower_coverage[where], where.start)
+            return (weights[where] @ tile.sub_(lower_coverage[where, None]).clamp_(min=0)).double(), pairs
 
-        upper = _sum(bounded.map_upper_tiles(row_idx, bounds_of))
+        bounds, pairs = zip(*bounded.map_upper_tiles(row_idx, bounds_of), strict=True)
+        if all(some is not None for some in pairs):
+            self._open.put(row_idx, *(np.concatenate(parts) for parts in zip(*pairs, strict=True)))
         n_summed = min(len(weights), bounded.tile_rows)
-        # Rounded as gains are, so that a bound is never below the gain that it bounds.
-        upper *= 1 + (n_summed + 16) * _FLOAT32_ROUNDING
-        rounded_up: np.ndarray = np.nextafter(upper.float().cpu().numpy(), np.float32(np.inf)).astype(np.float64)
-        return rounded_up
+        found: np.ndarray = (_sum(list(bounds)) * (1 + (n_summed + 16) * _FLOAT32_ROUNDING)).cpu().numpy()
+        return found
 
     def add(self, row: int) -> None:
         """Let a row cover what is like it."""
@@ -134,13 +153,20 @@ class FacilityLocation(Objective):
         return _Columns(self, row_idx, upper)
 
     def columns(self, row_idx: np.ndarray) -> Tensor:
-        """Similarities of some candidates to every row, float64 of shape (m, n)."""
-        columns = self._coverage.new_empty((len(row_idx), len(self._coverage)))
+        """Similarities of some candidates to every row, float64 of shape (m, n); 0 at will where they add nothing."""
+        columns = self._coverage.new_zeros((len(row_idx), len(self._coverage)))
+        is_open = self._open.are_known(row_idx)
+        if self._bounded is not None:
+            for position in np.flatnonzero(is_open).tolist():
+                references = self._open.references_of(row_idx[position])
+                columns[position, torch.from_numpy(references)] = self._bounded.at(row_idx[position], references)
+        missing = torch.from_numpy(np.flatnonzero(~is_open)).to(columns.device)
 
         def fill(where: slice, tile: Tensor) -> None:
-            columns[:, where] = tile.T
+            columns[missing, where] = tile.T
 
-        self._map_tiles(row_idx, fill)
+        if len(missing):
+            self._map_tiles(row_idx[~is_open], fill)
         return columns
 
     def cover(self, column: Tensor) -> None:
@@ -163,6 +189,25 @@ class FacilityLocation(Objective):
         """Round gains to what they are compared by."""
         is_nothing = gains <= _NEGLIGIBLE * (gains + self.value)
         return gains.masked_fill(is_nothing, 0.0).float().double().cpu().numpy()
+
+
+def _float32_below(values: Tensor) -> Tensor:
+    """Return the largest float32 numbers that are not above float64 ones."""
+    rounded = values.float()
+    below = torch.nextafter(rounded, rounded.new_tensor(-torch.inf))
+    return torch.where(rounded.double() > values, below, rounded)
+
+
+def _few_above(tile: Tensor, lower: Tensor, start: int) -> _Pairs | None:
+    """Find the entries of a tile (t, m) above those of `lower` (t,), or return None where they are many."""
+    if tile.device.type != "cpu":
+        return None
+    is_above = (tile > lower[:, None]).numpy()
+    if np.count_nonzero(is_above) > _FEW * is_above.size:
+        return None
+    places = np.flatnonzero(is_above)
+    rows, positions = np.divmod(places, tile.shape[1])
+    return positions, rows + start, tile.numpy().ravel()[places]
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

@@ -39,7 +39,8 @@ class Kernel(Protocol):
     """A similarity as a function of inner products and squared norms, never negative.
 
     One that never rises with the squared distance ``‖x‖² + ‖y‖² − 2·x·y`` says so by ``falls_with_distance = True``
-    and takes float32 too. It is then bounded by float32 products, which is several times faster.
+    and takes float32 too. It is then bounded by float32 products, which is several times faster. One that is 0 or 1
+    says so by ``is_zero_or_one = True``.
     """
 
     def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
@@ -117,6 +118,13 @@ class RowSimilarity:
         similarities = self._upper_similarities(candidate_idx)
         return self._references.map_tiles(lambda tile: work(tile.slice, similarities(tile)))
 
+    def at(self, candidate: int, reference_idx: np.ndarray) -> Tensor:
+        """Similarities of one candidate to some rows, float64 of shape (len(reference_idx),)."""
+        rows = self._references.take(reference_idx).double()
+        vector = self._candidates.take(np.array([candidate])).double()
+        sq_norms = self._sq_norms[torch.from_numpy(reference_idx).to(self.device), None]
+        return self._kernel(rows @ vector.T, sq_norms, vector.square().sum(dim=1)).squeeze(1)
+
     def _similarities(self, candidate_idx: np.ndarray) -> Callable[[Tile], Tensor]:
         candidates = self._candidates.take(candidate_idx).double()
         candidate_sq_norms = candidates.square().sum(dim=1)
@@ -133,7 +141,8 @@ class RowSimilarity:
 
         def of(tile: Tile) -> Tensor:
             products = tile.rows.float() @ candidates.T
-            return self._kernel(products, self._deflated[tile.slice, None], sq_norms).mul_(_ROUNDED_UP)
+            upper = self._kernel(products, self._deflated[tile.slice, None], sq_norms)
+            return upper if getattr(self._kernel, "is_zero_or_one", False) else upper.mul_(_ROUNDED_UP)
 
         return of
 
@@ -184,6 +193,7 @@ class TopHat:
     """
 
     falls_with_distance: ClassVar[bool] = True
+    is_zero_or_one: ClassVar[bool] = True
 
     radius: float
 
