@@ -8,13 +8,15 @@ The information of a row is ``v vᵀ``, v being the row times the root of its we
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Blocks
+from skal._core.blocks import Blocks, Tile
 from skal._core.products import product
+from skal._core.workers import on_workers
 
 __all__ = ["least_trace"]
 
@@ -30,26 +32,30 @@ class _Information:
         """Add a row (sign 1) or take it out (sign -1), given its ``vᵀMv`` and ``vᵀAv``."""
         factor = 1.0 / (1.0 + sign * leverage)
         q, r = self.inverse @ vector, self.spread @ vector
-        self.inverse -= sign * factor * torch.outer(q, q)
-        mixed = torch.outer(q, r)
-        self.spread -= sign * factor * (mixed + mixed.T) - factor**2 * spread * torch.outer(q, q)
-        return _Change(torch.stack([q, r], dim=1), factor, spread, sign)
+        self.inverse.addr_(q, q, alpha=-sign * factor)
+        self.spread.addr_(q, r, alpha=-sign * factor).addr_(r, q, alpha=-sign * factor)
+        self.spread.addr_(q, q, alpha=factor**2 * spread)
+        return _Change((q, r), factor, spread, sign)
 
 
 class _Change:
     """What a change does to the quadratic forms of other rows."""
 
-    def __init__(self, directions: Tensor, factor: float, spread: float, sign: float) -> None:
-        self.directions = directions  # (d, 2)
+    def __init__(self, directions: tuple[Tensor, Tensor], factor: float, spread: float, sign: float) -> None:
+        self._directions = directions  # two of shape (d,)
         self._factor, self._spread, self._sign = factor, spread, sign
 
-    def apply(self, projections: Tensor, leverages: Tensor, spreads: Tensor) -> None:
-        """Renew the forms (m,) of rows whose projections (m, 2) on the directions are given."""
-        q, r = projections.T
+    def apply(self, vectors: Tensor, scale: Tensor | None, leverages: Tensor, spreads: Tensor) -> None:
+        """Renew the forms (m,) of `vectors` (m, d), each times its `scale` (m,)."""
+        # Two products with a vector take half the time of one with two.
+        q, r = (torch.mv(vectors, direction) for direction in self._directions)
+        if scale is not None:
+            q, r = q * scale, r * scale
         leverages -= self._sign * self._factor * q.square()
         spreads -= self._factor * q * (2.0 * self._sign * r - self._factor * self._spread * q)
 
 
+@on_workers()
 def least_trace(
     blocks: Blocks,
     weights: Tensor,
@@ -108,12 +114,16 @@ def least_trace(
         is_open[pick] = False
         vectors[step] = blocks.take(picks[step : step + 1])[0].double() * root[pick]
         change = information.change(vectors[step], float(leverages[pick]), float(spreads[pick]), 1.0)
-        for tile in blocks.tiles():
-            projections = product(tile.rows.double(), change.directions).mul_(root[tile.slice, None])
-            change.apply(projections, leverages[tile.slice], spreads[tile.slice])
+        blocks.map_tiles(partial(_renew, change, root, leverages, spreads))
         on_pick(step + 1, float(gains[pick]))
     kept: np.ndarray = pool_idx[picks[_missed_most(information, vectors, budget)]]
     return kept
+
+
+def _renew(change: _Change, root: Tensor, leverages: Tensor, spreads: Tensor, tile: Tile) -> None:
+    """Renew the forms of the rows of a tile."""
+    where = tile.slice
+    change.apply(tile.rows.double(), root[where], leverages[where], spreads[where])
 
 
 def _missed_most(information: _Information, vectors: Tensor, n_kept: int) -> np.ndarray:
@@ -126,7 +136,7 @@ def _missed_most(information: _Information, vectors: Tensor, n_kept: int) -> np.
         least = len(losses) - 1 - int(losses.flip(0).argmin())
         is_kept[least] = False
         change = information.change(vectors[least], float(leverages[least]), float(spreads[least]), -1.0)
-        change.apply(vectors @ change.directions, leverages, spreads)
+        change.apply(vectors, None, leverages, spreads)
     kept: np.ndarray = is_kept.nonzero().flatten().cpu().numpy()
     return kept
 

@@ -156,7 +156,8 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
         n_flips = np.zeros(len(rows), dtype=np.int64)
         for _ in range(self.n_dropouts):
             is_kept = rng.random(rows.shape, dtype=np.float32) >= self.dropout
-            dropped = rows * is_kept / rows.dtype.type(1 - self.dropout)
+            dropped = rows * is_kept
+            dropped /= rows.dtype.type(1 - self.dropout)
             n_flips += self._probabilities(dropped).argmax(axis=1) != predicted
         return n_flips
 
