@@ -87,8 +87,8 @@ class OpenPairs:
         self._references[kept], self._similarities[kept] = references[is_open], self._similarities[places[is_open]]
         self._sizes[row_idx] = left
         added = added[is_open] * weights[references[is_open]]
-        sums: npt.NDArray[np.float64] = np.bincount(owners[is_open], weights=added, minlength=len(row_idx))
-        return sums.astype(np.float64, copy=False)  # of no pairs it would be of integers
+        sums = np.bincount(owners[is_open], weights=added, minlength=len(row_idx))
+        return sums.astype(np.float64, copy=False)
 
     def _make_room(self, n_more: int) -> bool:
         """Say whether so many pairs fit, after what was forgotten was cleared away or more memory was taken."""
