@@ -75,8 +75,9 @@ class GraphCoverageSampler(BaseSampler):
     nothing for the first picks.
 
     Time: ``m³`` operations for the first sample, m = 4,096; then ``2·m²·d`` for the neighbours of m rows (by cells
-    beyond 16,384) and some ``5,000·m`` sparse operations for what each covers. Memory: some 600 MiB for the first
-    sample; then ``(12·256 + 8·d)·m`` bytes for the kernel and the rows.
+    beyond 16,384, where these are the whole pool beyond 65,536), some ``5,000·m`` sparse operations for what each
+    covers, and ``256·m·d`` for its distances to that. Memory: some 600 MiB for the first sample; then
+    ``(12·256 + 8·d)·m`` bytes for the kernel and the rows.
 
     References
     ----------

@@ -51,8 +51,9 @@ class FacilityLocation(Objective):
     -----
     With r rows to be covered (n unless told otherwise), the gain of every row is computed once, ``n·r`` similarities,
     and then of those that could win. Where the similarity has bounds, float32 bounds all gains from above and float64
-    decides among the few that are left. Memory: three vectors of length r, and the columns of as many candidates as
-    fit 128 MiB, at least one.
+    decides among the few that are left. A candidate that then may add something at few rows only is never compared
+    with the others again. Memory: three vectors of length r, the columns of as many candidates as fit 128 MiB, at
+    least one, and 256 MiB of such pairs of a candidate and a row at the most, half as much again while they move.
 
     Gains are computed in float64 and compared in float32, so that the last digits of a sum decide nothing:
     among gains that agree to seven digits, the lowest row wins.
