@@ -14,15 +14,15 @@ from skal._demo import draw_demo
 from skal.cli import app
 
 
-def skal(*arguments, cwd):
-    command = [sys.executable, "-m", "skal", *arguments]
+def skal(*arguments, cwd, python=sys.executable):
+    command = [python, "-m", "skal", *arguments]
     environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONIOENCODING": "ascii"}  # no terminal knows fewer letters
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.slow
-def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path):
-    finished = skal("demo", cwd=tmp_path)
+def test_the_demo_prints_the_table_and_writes_two_pictures(tmp_path, warm_python):
+    finished = skal("demo", cwd=tmp_path, python=warm_python)
     assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
     for measure_lines in (slice(0, 3), slice(3, 6), slice(6, 9)):

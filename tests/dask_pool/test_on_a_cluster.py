@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from contextlib import nullcontext
 
@@ -217,9 +216,9 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
     assert 0 < n_again <= killer.executions.n_lost
 
 
-def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected):
+def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected, warm_python):
     np.save(tmp_path / "pool.npy", X)
-    arguments = [sys.executable, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
+    arguments = [warm_python, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
     driver = subprocess.run([*arguments, "4", cluster.scheduler_address, str(TILE_ELEMENTS)], check=False)
     assert driver.returncode == -signal.SIGKILL
     monkeypatch.setattr(_kmeans_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)

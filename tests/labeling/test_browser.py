@@ -32,7 +32,7 @@ def driver():
 
 
 @pytest.fixture
-def opened(photos, extractor, tmp_path):
+def opened(photos, extractor, tmp_path, warm_children):
     """A project with 40 picked images."""
     with LabelingProject.create(tmp_path / "p", photos, classes=COLORS) as project:
         project.embed(extractor)

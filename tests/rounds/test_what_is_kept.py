@@ -3,7 +3,6 @@
 import json
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +77,9 @@ def test_with_a_ledger_an_interrupted_run_ends_as_one_that_was_not(sampler, wher
 
 
 @pytest.mark.slow
-def test_rounds_that_are_killed_go_on(tmp_path):
+def test_rounds_that_are_killed_go_on(tmp_path, warm_python):
     script = Path(__file__).with_name("killed_rounds.py")
-    done = subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, text=True)
+    done = subprocess.run([warm_python, script, tmp_path], check=True, capture_output=True, text=True)
     n_killed, selected, expected = map(json.loads, done.stdout.splitlines())
     assert n_killed >= 5
     assert selected == expected
