@@ -168,22 +168,22 @@ class Killer:
 
 
 MOMENTS = {
-    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1),
-    "projecting": ("restricted", "assign_by_groups", "before", 1),
-    "first_round": ("restricted", "best_moves", "during", 1),
-    "second_round": ("restricted", "sum_moves", "during", 1),
-    "between_rounds": ("restricted", "sum_moves", "before", 1),
-    "measuring": ("restricted", "measure", "during", 1),
-    "two_in_a_row": ("restricted", "best_moves", "during", 2),
+    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1, 8192),
+    "projecting": ("restricted", "assign_by_groups", "before", 1, 4096),
+    "first_round": ("restricted", "best_moves", "during", 1, 4096),
+    "second_round": ("restricted", "sum_moves", "during", 1, 8192),
+    "between_rounds": ("restricted", "sum_moves", "before", 1, 8192),
+    "measuring": ("restricted", "measure", "during", 1, 8192),
+    "two_in_a_row": ("restricted", "best_moves", "during", 2, 8192),
 }
 
 
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_worker_is_killed(name, monkeypatch, X, y, cluster, client, expected):
-    sampler, kernel, moment, n_deaths = MOMENTS[name]
+    sampler, kernel, moment, n_deaths, rows_of_chunk = MOMENTS[name]
     killer = Killer(monkeypatch, cluster, client, kernel, moment, n_deaths)
     try:
-        picks, inertia, labels = outcome(sampler, in_chunks(X, 4096), y)
+        picks, inertia, labels = outcome(sampler, in_chunks(X, rows_of_chunk), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
     assert killer.n_left == 0
