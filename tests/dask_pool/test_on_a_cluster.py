@@ -25,7 +25,11 @@ from tests.killed_fit import BUDGET
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", sorted({*FITS} - {"lloyd_euclidean", "core_set_random", "entropy"}))  # like others
+# The others send workers the same kernels.
+@pytest.mark.parametrize(
+    "name",
+    sorted({*FITS} - {"lloyd_euclidean", "restricted_euclidean", "later_round", "core_set_random", "entropy"}),
+)
 def test_two_workers_find_what_one_process_finds(name, X, y, client, expected):
     picks, inertia, labels = outcome(name, in_chunks(X, 8192), y)
     np.testing.assert_array_equal(picks, expected(name)[0])
