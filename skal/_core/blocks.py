@@ -254,9 +254,13 @@ class Blocks:
         (rows,) = self.map_gather(kernel, shared)
         return Blocks(rows, self.device, tile_rows=tile_rows)
 
-    def keep_beside(self, work: Callable[[], Result]) -> Result:
-        """Do some work and return its result; meanwhile other workers read the rows, if all of them can be kept."""
-        return self._rows.keep_beside(work)
+    def keep_beside(self, *works: Callable[[], Any]) -> list[Any]:
+        """Do some works and return their results; meanwhile other workers read the rows, if all of them can be kept."""
+        try:
+            return self._rows.keep_beside(*works)
+        except ValueError:
+            self.check_finite()  # names the first bad row, wherever the works have found one
+            raise
 
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows, prepared exactly as in the tiles, shape (len(row_idx), d)."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from copy import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,12 +13,12 @@ from torch import Tensor
 
 from skal._core.anchors import anchored_scatter, pull
 from skal._core.exact_sums import round_to
-from skal._core.products import total
-from skal._core.workers import parallel_map
+from skal._core.workers import parallel_accumulate, parallel_map
 
-__all__ = ["ClusterSums"]
+__all__ = ["ClusterSums", "SumsOfMoves"]
 
-_ROWS_AT_ONCE = 2048  # converted to float64
+_NUMBERS_AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 24}  # of rows, converted to float64
+_SUMS_AT_ONCE = 1 << 16
 
 
 class ClusterSums:
@@ -46,7 +47,11 @@ class ClusterSums:
     @property
     def sums(self) -> Tensor:
         """Float64 of shape (k, d); not to be changed."""
-        return self._parts[0] if len(self._parts) == 1 else self._parts[0] + self._parts[1]
+        return self._sums_of(slice(None))
+
+    def _sums_of(self, some: slice) -> Tensor:
+        first, *others = (part[some] for part in self._parts)
+        return first + others[0] if others else first
 
     @property
     def n_anchored(self) -> int:
@@ -58,38 +63,57 @@ class ClusterSums:
 
     def __iadd__(self, other: ClusterSums) -> ClusterSums:
         self.counts += other.counts
-        for part, of_other in zip(self._parts, other._parts, strict=True):
-            part += of_other
+
+        def add(some: slice) -> None:
+            for part, of_other in zip(self._parts, other._parts, strict=True):
+                part[some] += of_other[some]
+
+        self._map_clusters(add)
         return self
 
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
         """Add each row (m, d) to the cluster its label names, or take it away where `sign` is -1.
 
-        Many rows are added on workers, each of which has some of the clusters.
+        With steps, many rows are added on workers.
         """
-        if len(labels) == 0:
-            return
-        counts = torch.bincount(labels, minlength=len(self.counts))
-        self.counts += sign * counts
-        if rows.device.type == "cpu" and len(rows) <= _ROWS_AT_ONCE:
-            self._add(rows, labels, sign)
-            return
-        order = torch.argsort(labels, stable=True)
-        if rows.device.type != "cpu":  # atomics would add in a random order
-            present = counts > 0
-            for sums, part in self._in_steps(rows[order], torch.empty_like(rows, dtype=torch.float64)):
-                sums[present] += sign * torch.segment_reduce(part, "sum", lengths=counts[present], axis=0)
-            return
+        self.accumulate(len(rows), lambda sums, where: sums.add_few(rows[where], (labels[where], sign)))
 
-        def add_of_some_clusters(where: slice) -> None:
-            for positions in order[where].split(_ROWS_AT_ONCE):
-                self._add(rows.index_select(0, positions), labels[positions], sign)
+    def accumulate(self, n_rows: int, add: Callable[[ClusterSums, slice], None]) -> None:
+        """Add so many rows, some at a time: `add` adds those of a slice to the sums that it is given, by `add_few`.
 
-        parallel_map(add_of_some_clusters, _whole_clusters(counts))
+        With steps no order counts, and workers add rows to sums of their own, which are added up.
+        """
+        device = self.counts.device.type
+        at_once = max(1, _NUMBERS_AT_ONCE[device] // max(1, self.shape[1]))
+        pieces = [slice(start, min(start + at_once, n_rows)) for start in range(0, n_rows, at_once)]
+        if device != "cpu" or not self.steps:
+            for piece in pieces:
+                add(self, piece)
+            return
+        ready = [self]
 
-    def _add(self, rows: Tensor, labels: Tensor, sign: int) -> None:
+        def make() -> ClusterSums:
+            with suppress(IndexError):
+                return ready.pop()
+            return self._like(torch.zeros_like(self.counts), [torch.zeros_like(part) for part in self._parts])
+
+        for own in parallel_accumulate(make, add, pieces):
+            if own is not self:
+                self += own
+
+    def add_few(self, rows: Tensor, *labels_and_signs: tuple[Tensor, int]) -> None:
+        """Add rows (m, d) to the clusters that some labels name, and take them away from others, where a sign is -1."""
+        for labels, sign in labels_and_signs:
+            self.counts += sign * torch.bincount(labels, minlength=len(self.counts))
         for sums, part in self._in_steps(rows, _room.of(rows)):
-            sums.index_add_(0, labels, part, alpha=sign)
+            for labels, sign in labels_and_signs:
+                _add_in_order(sums, part, labels, sign)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Clusters and features."""
+        n_clusters, n_features = self._parts[0].shape
+        return n_clusters, n_features
 
     def _in_steps(self, rows: Tensor, part: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield each part of the sums, and what the rows add to it, in `part` (m, d) float64."""
@@ -103,12 +127,49 @@ class ClusterSums:
 
     def plus(self, other: ClusterSums, *, sign: int = 1) -> ClusterSums:
         """Sums and counts of the rows of both, or with `sign` -1 of those that are not in the other."""
-        result = copy(self)
-        result.counts = self.counts + sign * other.counts
-        result._parts = [
-            torch.add(part, of_other, alpha=sign) for part, of_other in zip(self._parts, other._parts, strict=True)
-        ]
+        result = self._like(self.counts + sign * other.counts, [torch.empty_like(part) for part in self._parts])
+
+        def add(some: slice) -> None:
+            for sums, part, of_other in zip(result._parts, self._parts, other._parts, strict=True):
+                torch.add(part[some], of_other[some], alpha=sign, out=sums[some])
+
+        self._map_clusters(add)
         return result
+
+    def at(self, clusters: Tensor) -> ClusterSums:
+        """Take some clusters, ascending, with their anchors."""
+        counts, *parts = (each.index_select(0, clusters) for each in (self.counts, *self._parts))
+        some = self._like(counts, parts)
+        if self.anchors is not None:
+            some.anchors = self.anchors[clusters[clusters < len(self.anchors)]]
+        return some
+
+    def put(self, clusters: Tensor, sums: ClusterSums) -> None:
+        """Replace the sums and counts of some clusters."""
+        for each, other in zip((self.counts, *self._parts), (sums.counts, *sums._parts), strict=True):
+            each.index_copy_(0, clusters, other)
+
+    def spread(self, clusters: Tensor, n_clusters: int) -> ClusterSums:
+        """Give these clusters other places among so many, the others of which are empty."""
+        counts, *parts = (
+            each.new_zeros(n_clusters, *each.shape[1:]).index_copy_(0, clusters, each)
+            for each in (self.counts, *self._parts)
+        )
+        return self._like(counts, parts)
+
+    def _like(self, counts: Tensor, parts: list[Tensor]) -> ClusterSums:
+        result = object.__new__(ClusterSums)
+        result.anchors, result.steps, result.counts, result._parts = self.anchors, self.steps, counts, parts
+        return result
+
+    def _map_clusters(self, work: Callable[[slice], None]) -> None:
+        """Do some work for each cluster, on workers where they are many."""
+        k, n_features = self.shape
+        if self.counts.device.type != "cpu":
+            work(slice(0, k))
+            return
+        size = max(1, _SUMS_AT_ONCE // max(1, n_features))
+        parallel_map(work, [slice(start, min(start + size, k)) for start in range(0, k, size)])
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the clusters that nothing was added to: from most blocks, and of few moves, only some come.
@@ -149,23 +210,65 @@ class ClusterSums:
 
         A row of `where_empty`, or its anchor, for an empty one.
         """
-        means = (self.sums / self.counts.clamp(min=1)[:, None]).to(where_empty.dtype)
         if self.anchors is not None:
             where_empty = torch.cat([self.anchors, where_empty[len(self.anchors) :]])
-        return pull(torch.where((self.counts > 0)[:, None], means, where_empty), self.anchors)
+        means = torch.empty_like(where_empty)
+        has_rows, divisor = (self.counts > 0)[:, None], self.counts.clamp(min=1)[:, None]
+
+        def divide(some: slice) -> None:
+            mean = (self._sums_of(some) / divisor[some]).to(means.dtype)
+            torch.where(has_rows[some], mean, where_empty[some], out=means[some])
+
+        self._map_clusters(divide)
+        return pull(means, self.anchors)
 
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
-        sums = self.sums
-        scatter: Tensor = torch.linalg.vector_norm(sums, dim=1).square_() / self.counts.clamp(min=1)
+        scatter = self._parts[0].new_empty(len(self.counts))
+
+        def measure(some: slice) -> None:
+            scatter[some] = torch.linalg.vector_norm(self._sums_of(some), dim=1).square_() / self.counts[some].clamp(
+                min=1
+            )
+
+        self._map_clusters(measure)
         if self.anchors is not None:
             m = len(self.anchors)
-            scatter[:m] = anchored_scatter(sums[:m], self.counts[:m], self.anchors)
+            scatter[:m] = anchored_scatter(self._sums_of(slice(0, m)), self.counts[:m], self.anchors)
         return scatter
 
-    def between(self) -> float:
-        """What the squared norms of all rows are more than the inertia."""
-        return total(self.scatter())
+
+@dataclass
+class SumsOfMoves:
+    """What moves of rows change the sums by, of the clusters that they touch."""
+
+    touched: Tensor  # (t,) int64, ascending
+    sums: ClusterSums  # of these
+
+    @classmethod
+    def between(
+        cls, labels: Tensor, goals: Tensor, n_clusters: int, n_features: int, steps: tuple[float, ...]
+    ) -> SumsOfMoves:
+        """Make room for moves from some clusters to others."""
+        is_touched = torch.zeros(n_clusters, dtype=torch.bool, device=labels.device)
+        touched = is_touched.index_fill_(0, labels, True).index_fill_(0, goals, True).nonzero().flatten()
+        return cls(touched, ClusterSums(len(touched), n_features, labels.device, steps=steps))
+
+    def places(self, clusters: Tensor) -> Tensor:
+        """Say where among those that are touched these clusters are."""
+        return torch.searchsorted(self.touched, clusters)
+
+    def __iadd__(self, other: SumsOfMoves) -> SumsOfMoves:
+        if torch.equal(self.touched, other.touched):
+            self.sums += other.sums
+            return self
+        touched = torch.cat([self.touched, other.touched]).unique()
+        self.sums, of_other = (
+            each.sums.spread(torch.searchsorted(touched, each.touched), len(touched)) for each in (self, other)
+        )
+        self.sums += of_other
+        self.touched = touched
+        return self
 
 
 class _Room(threading.local):
@@ -174,6 +277,8 @@ class _Room(threading.local):
     memory = torch.empty(0, dtype=torch.float64)
 
     def of(self, rows: Tensor) -> Tensor:
+        if rows.device.type != "cpu":
+            return torch.empty_like(rows, dtype=torch.float64)
         if len(self.memory) < rows.numel():
             self.memory = torch.empty(rows.numel(), dtype=torch.float64)
         return self.memory[: rows.numel()].view(rows.shape)
@@ -182,20 +287,18 @@ class _Room(threading.local):
 _room = _Room()
 
 
+def _add_in_order(sums: Tensor, rows: Tensor, labels: Tensor, sign: int) -> None:
+    if rows.device.type == "cpu":
+        sums.index_add_(0, labels, rows, alpha=sign)
+        return
+    sizes = torch.bincount(labels, minlength=len(sums))  # atomics would add in a random order
+    present = sizes > 0
+    ordered = rows[torch.argsort(labels, stable=True)]
+    sums[present] += sign * torch.segment_reduce(ordered, "sum", lengths=sizes[present], axis=0)
+
+
 def _in_steps(sums: Tensor, step: float) -> Tensor:
     """Return sums as whole numbers of a step where int32 holds them, else as they are."""
     if not step or sums.numel() == 0 or float(sums.abs().max()) >= 2.0**31 * step:
         return sums
     return (sums / step).to(torch.int32)
-
-
-def _whole_clusters(counts: Tensor) -> list[slice]:
-    """Part rows that are sorted by cluster, at least 2048 together, and all of one cluster."""
-    ends = counts.cumsum(dim=0)
-    parts, start = [], 0
-    while start < int(ends[-1]):
-        cluster = int(torch.searchsorted(ends, start + _ROWS_AT_ONCE))
-        stop = int(ends[min(cluster, len(ends) - 1)])
-        parts.append(slice(start, stop))
-        start = stop
-    return parts

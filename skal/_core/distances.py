@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.products import affine
 
-__all__ = ["half_sq_norms", "least_score", "lowest", "nearest_center", "pairwise_sq_dist", "row_sq_dist", "to_sq_dist"]
+__all__ = [
+    "half_sq_norms",
+    "kth_lowest",
+    "least_score",
+    "lowest",
+    "nearest_center",
+    "pairwise_sq_dist",
+    "row_sq_dist",
+    "to_sq_dist",
+]
 
 _CENTERS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
 
@@ -59,6 +69,13 @@ def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:
         return values, positions
     positions = torch.from_numpy(scores.numpy().argmin(axis=1))  # many times faster than torch's
     return scores.gather(1, positions[:, None]).squeeze(1), positions
+
+
+def kth_lowest(scores: Tensor, k: int) -> Tensor:
+    """Return the k-th lowest of each row of scores (m, n), shape (m,)."""
+    if scores.device.type != "cpu":
+        return scores.kthvalue(k, dim=1).values
+    return torch.from_numpy(np.partition(scores.numpy(), k - 1, axis=1)[:, k - 1])
 
 
 def to_sq_dist(score: Tensor, row_half_sq_norms: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,6 @@ from skal._core.memory import empty_rows
 from skal._core.workers import map_on, parallel_map
 
 __all__ = ["PreparedRows", "unit_rows"]
-
-Result = TypeVar("Result")
 
 _PIECE_ROWS = {"cpu": 1024, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
 _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
@@ -84,16 +83,14 @@ class PreparedRows:
         self._fill(rows[n_known:], start + n_known)
         return rows
 
-    def keep_beside(self, work: Callable[[], Result]) -> Result:
-        """Prepare the rows that are kept, if they are all, on workers of which one does some other work first."""
-        if self._borrowed is not None or len(self._resident) < self.n_rows or self.device.type != "cpu":
-            return work()
+    def keep_beside(self, *works: Callable[[], Any]) -> list[Any]:
+        """Do some works, and prepare the rows that are kept, if they are all, on workers beside each other."""
         size = _PIECE_ROWS["cpu"]
-        pieces = [slice(start, min(start + size, self.n_rows)) for start in range(0, self.n_rows, size)]
-        found, *_ = parallel_map(
-            lambda piece: work() if piece is None else self.between(piece.start, piece.stop), [None, *pieces]
-        )
-        return cast(Result, found)
+        are_all_kept = self._borrowed is None and len(self._resident) == self.n_rows and self.device.type == "cpu"
+        starts = range(0, self.n_rows, size) if are_all_kept else ()
+        pieces = [partial(self.between, start, min(start + size, self.n_rows)) for start in starts]
+        todo: list[Callable[[], Any]] = [*works, *pieces]
+        return map_on(self.device, lambda work: work(), todo)[: len(works)]
 
     def take(self, row_idx: np.ndarray) -> Tensor:
         """Return the rows at `row_idx` (m,) int64, shape (m, d)."""
@@ -122,7 +119,7 @@ class PreparedRows:
     def _fill(self, rows: Tensor, start: int) -> None:
         def fill(piece_and_where: tuple[Tensor, int]) -> None:
             piece, where = piece_and_where
-            piece.copy_(self._prepare(self._read(slice(where, where + len(piece)))))
+            self._prepare(self._read(slice(where, where + len(piece))), out=piece)
             self._check(piece, where)
 
         size = _PIECE_ROWS[self.device.type]
@@ -188,18 +185,20 @@ class PreparedRows:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor
 
-    def _prepare(self, rows: Tensor) -> Tensor:
+    def _prepare(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
         if self._shift is not None:
             rows = rows.to(self._shift.dtype)
         elif not rows.is_floating_point() or rows.dtype.itemsize < 4:
-            rows = rows.to(self.dtype)
+            rows = rows.to(self.dtype) if out is None else out.copy_(rows)
         if self._normalize:
-            rows = unit_rows(rows)
+            is_done = out is not None and self._shift is None and self._factor == 1.0 and rows.dtype == self.dtype
+            rows = unit_rows(rows, out if is_done else None)
         if self._shift is not None:
             rows = rows - self._shift
         if self._factor != 1.0:
             rows = rows * self._factor
-        return rows.to(self.dtype).contiguous()
+        rows = rows.to(self.dtype).contiguous()
+        return rows if out is None or out is rows else out.copy_(rows)
 
 
 class _Marks:
@@ -227,15 +226,15 @@ class _Marks:
         return self.are_all() or bool(self._is_marked[row_idx].all())
 
 
-def unit_rows(rows: Tensor) -> Tensor:
-    """L2-normalise each row of a float (m, d) tensor; zero rows stay zero."""
+def unit_rows(rows: Tensor, out: Tensor | None = None) -> Tensor:
+    """L2-normalise each row of a float (m, d) tensor; zero rows stay zero. `out` may be the rows themselves."""
     norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     lowest, highest = _SAFE_NORMS
     doubtful = ~((norms > lowest) & (norms < highest)).flatten()
     if not bool(doubtful.any()):
-        return rows / norms
-    result = rows / norms
+        return torch.div(rows, norms, out=out)
     careful = rows[doubtful].to(torch.float64)
+    result = torch.div(rows, norms, out=out)
     largest = careful.abs().amax(dim=1, keepdim=True) if careful.shape[1] else careful.new_ones(len(careful), 1)
     careful = careful / torch.where(largest > 0, largest, 1.0)
     careful_norms = torch.linalg.vector_norm(careful, dim=1, keepdim=True)

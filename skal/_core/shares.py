@@ -75,7 +75,8 @@ def nearest_members(
         Distinct candidate rows. O(n log n) time, O(n) memory.
     """
     candidates = np.flatnonzero(is_candidate)
-    by_cluster_then_distance = np.lexsort((sq_dist[candidates], labels[candidates]))
+    narrow = labels[candidates].astype(np.min_scalar_type(n_clusters))  # which NumPy sorts by their digits
+    by_cluster_then_distance = np.lexsort((sq_dist[candidates], narrow))
     ranked = candidates[by_cluster_then_distance]
     n_candidates = np.bincount(labels[candidates], minlength=n_clusters)
     first_of = np.concatenate(([0], np.cumsum(n_candidates)[:-1]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import math
 import os
 import sys
@@ -26,7 +27,16 @@ from threadpoolctl import ThreadpoolController
 from skal._core.device import at_most_threads
 from skal._core.quota import cpu_quota
 
-__all__ = ["count_workers", "map_on", "n_workers_here", "on_workers", "one_thread", "parallel_map", "parallel_reduce"]
+__all__ = [
+    "count_workers",
+    "map_on",
+    "n_workers_here",
+    "on_workers",
+    "one_thread",
+    "parallel_accumulate",
+    "parallel_map",
+    "parallel_reduce",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -119,6 +129,30 @@ def parallel_reduce(work: Callable[[Item], Result], items: Iterable[Item], merge
             return
         for item in items:
             merge(work(item))
+
+
+def parallel_accumulate(
+    make: Callable[[], Result], add: Callable[[Result, Item], object], items: Iterable[Item]
+) -> list[Result]:
+    """Let each worker `make` something of its own and `add` items to it as it comes to them; return what they made.
+
+    For what is the same whoever adds which items, in whatever order, such as exact sums.
+    """
+    waiting, lock = iter(list(items)), threading.Lock()
+
+    def take() -> list[Item]:
+        with lock:
+            return list(itertools.islice(waiting, 1))
+
+    def accumulate(_: int) -> list[Result]:
+        own: list[Result] = []
+        while item := take():
+            own = own or [make()]
+            add(own[0], *item)
+        return own
+
+    with on_workers():
+        return [result for own in parallel_map(accumulate, range(_here.n_workers)) for result in own]
 
 
 class _Run(Generic[Item, Result]):

@@ -100,7 +100,9 @@ def _as_array(values: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _content(values: npt.NDArray[Any]) -> bytes:
+def _content(values: npt.NDArray[Any]) -> Any:
     if values.dtype.hasobject:
         return b"".join(pickle.dumps(value, protocol=4) for value in values.ravel().tolist())
+    if values.flags.c_contiguous and values.size:
+        return values.reshape(-1).view(np.uint8)  # without a copy
     return values.tobytes()

@@ -21,7 +21,7 @@ class SketchCache:
     """
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Hashable, Sketch] = OrderedDict()
+        self._entries: OrderedDict[tuple[Hashable, Hashable], Sketch] = OrderedDict()
         self._lock = threading.RLock()
 
     @property
@@ -30,8 +30,14 @@ class SketchCache:
         with self._lock:
             return sum(sketch.n_bytes for sketch in self._entries.values())
 
-    def get(self, key: Hashable, make: Callable[[], Sketch]) -> Sketch:
-        """Return what is kept under `key`, or make it and keep it if it fits."""
+    def holds_any(self, kind: Hashable) -> bool:
+        """Say whether anything of a kind is kept, so that it is worth finding out the content first."""
+        with self._lock:
+            return any(known == kind for known, _ in self._entries)
+
+    def get(self, kind: Hashable, content: Hashable, make: Callable[[], Sketch]) -> Sketch:
+        """Return what is kept of that kind and content, or make it and keep it if it fits."""
+        key = kind, content
         with self._lock:
             self._evict()
             if key in self._entries:

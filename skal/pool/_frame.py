@@ -62,6 +62,8 @@ class Frame:
 
     def original(self, points: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Bring points back to the units of the (normalised) rows: float32, or float64 where their scale needs it."""
+        if self.factor == 1.0 and not self.origin.any():
+            return points.copy()
         rows = points.astype(np.float64) / self.factor + self.origin
         return rows.astype(np.float32) if self.factor == 1.0 else rows
 

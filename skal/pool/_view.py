@@ -12,7 +12,7 @@ from torch import Tensor
 from skal._core.device import resident_bytes
 from skal._core.graph import Neighbors, exact_neighbors
 from skal._core.moments import pool_moments
-from skal._core.restricted import Sketch, sketch_pool, tile_rows_of
+from skal._core.restricted import Sketch, sketch_axes, sketch_pool, tile_rows_of
 from skal._core.workers import on_workers
 from skal._files._fingerprint import fingerprint
 from skal._validation import working_memory_bytes
@@ -129,12 +129,13 @@ class PoolView:
 
     @on_workers()
     def _find_sketch(self) -> Sketch:
-        def make() -> Sketch:
-            return sketch_pool(self.wide_blocks)
-
+        rows = self.wide_blocks
         n_bytes_hashed = self._X.nbytes if isinstance(self._X, np.ndarray) else math.inf
         if n_bytes_hashed > working_memory_bytes():
-            return make()
-        content = self.blocks.keep_beside(lambda: fingerprint(self._X))
-        key = content, self.frame.metric, bool(self.frame.origin.any()), str(self.device)
-        return sketches.get(key, make)
+            return sketch_pool(rows)
+        kind = self._X.shape, str(self._X.dtype), self.frame.metric, bool(self.frame.origin.any()), str(self.device)
+        if sketches.holds_any(kind):
+            (content,) = self.blocks.keep_beside(lambda: fingerprint(self._X))
+            return sketches.get(kind, content, lambda: sketch_pool(rows))
+        content, axes = self.blocks.keep_beside(lambda: fingerprint(self._X), lambda: sketch_axes(rows))
+        return sketches.get(kind, content, lambda: sketch_pool(rows, axes))

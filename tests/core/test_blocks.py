@@ -112,7 +112,7 @@ def test_rows_are_kept_beside_other_work_where_all_of_them_fit(rows_that_fit, rn
     X = rng.normal(size=(5000, 6)).astype(np.float16)
     pool = Blocks(X, CPU, normalize=True, resident_bytes=rows_that_fit * 6 * 4)
     with on_workers(3):
-        assert pool.keep_beside(lambda: "done") == "done"
+        assert pool.keep_beside(lambda: "done", lambda: "too") == ["done", "too"]
     assert pool._rows.are_all_checked == (rows_that_fit == 5000)
     assert torch.equal(all_rows(pool), all_rows(Blocks(X, CPU, normalize=True)))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skal._core.blocks import Blocks
-from skal._core.cluster_sums import ClusterSums
+from skal._core.cluster_sums import ClusterSums, SumsOfMoves
 from skal._core.exact_sums import round_to, steps_for
 
 CPU = torch.device("cpu")
@@ -48,6 +48,31 @@ def test_any_order_and_any_parts_give_the_same_bits(seed, n_rows, kind, n_parts)
     for label in range(4):
         exact = [math.fsum(column) for column in X[labels == label].astype(np.float64).T]
         np.testing.assert_allclose(straight.sums[label], exact, rtol=0, atol=n_rows * steps[-1])
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["unit", "tails"]), st.integers(1, 5))
+def test_moves_in_any_parts_give_the_sums_of_the_labels_after_them(seed, kind, n_parts):
+    X, rng = pool_of(seed, 200, kind), np.random.default_rng(seed)
+    labels, steps = rng.integers(40, size=200), Blocks(X, CPU).sum_steps()
+    moved = np.sort(rng.choice(200, size=30, replace=False))
+    after = labels.copy()
+    after[moved] = rng.integers(40, size=30)
+    before, expected = (ClusterSums(40, 5, CPU, steps=steps) for _ in range(2))
+    before.add(torch.from_numpy(X), torch.from_numpy(labels))
+    expected.add(torch.from_numpy(X), torch.from_numpy(after))
+    changes = []
+    for part in np.array_split(rng.permutation(moved), n_parts):
+        rows, sources, goals = (torch.from_numpy(each[part]) for each in (X, labels, after))
+        change = SumsOfMoves.between(sources, goals, 40, 5, steps)
+        change.sums.add_few(rows, (change.places(sources), -1), (change.places(goals), 1))
+        changes.append(pickle.loads(pickle.dumps(change)))
+    total, *others = changes
+    for other in others:
+        total += other
+    before.put(total.touched, before.at(total.touched).plus(total.sums))
+    assert set(total.touched.tolist()) == {*labels[moved].tolist(), *after[moved].tolist()}
+    np.testing.assert_array_equal(before.sums, expected.sums)
+    np.testing.assert_array_equal(before.counts, expected.counts)
 
 
 @pytest.mark.parametrize("kind", ["unit", "scaled", "tails"])

@@ -12,7 +12,14 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from skal._core.workers import count_workers, on_workers, one_thread, parallel_map, parallel_reduce
+from skal._core.workers import (
+    count_workers,
+    on_workers,
+    one_thread,
+    parallel_accumulate,
+    parallel_map,
+    parallel_reduce,
+)
 
 
 @pytest.fixture
@@ -52,6 +59,16 @@ def test_results_and_merges_come_in_the_order_of_the_items(n_items, n_workers, r
         assert parallel_map(work, range(n_items)) == list(range(n_items))
         parallel_reduce(work, range(n_items), merge)
     assert merged == list(range(n_items))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 5])
+@pytest.mark.parametrize("n_items", [0, 1, 40])
+def test_each_item_is_added_once_to_what_some_worker_made(n_items, n_workers):
+    with on_workers(n_workers):
+        made = parallel_accumulate(list, list.append, range(n_items))
+    assert all(made)
+    assert len(made) <= n_workers
+    assert sorted(item for own in made for item in own) == list(range(n_items))
 
 
 def test_workers_work_at_the_same_time_and_each_on_one_thread(three_threads):

@@ -14,7 +14,7 @@ class Sized:
 
 
 def get(cache, made, name, n_bytes=2**20):
-    return cache.get(name, lambda: made.append(name) or Sized(n_bytes))
+    return cache.get("sketch", name, lambda: made.append(name) or Sized(n_bytes))
 
 
 def test_the_least_recently_used_makes_room():

@@ -286,7 +286,7 @@ def test_restricted_picks_are_the_same_under_any_memory_budget(tmp_path, rng, mo
 def test_the_projection_is_paid_for_once_over_budgets(monkeypatch, rng):
     X, n_sketches = rng.normal(size=(9000, 12)).astype(np.float32), []
     original = view_module.sketch_pool
-    monkeypatch.setattr(view_module, "sketch_pool", lambda pool: n_sketches.append(1) or original(pool))
+    monkeypatch.setattr(view_module, "sketch_pool", lambda *args: n_sketches.append(1) or original(*args))
     search = GridSearchCV(
         LowBudgetClassifier(KMeansSampler(algorithm="restricted"), CosineKNNClassifier(), random_state=0),
         {"sampler__budget": [70, 90, 110]},

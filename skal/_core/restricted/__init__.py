@@ -10,9 +10,18 @@ from skal._core.restricted._run import (
     Sketch,
     enough_passes,
     restricted_kmeans,
+    sketch_axes,
     sketch_pool,
     sketch_tile_rows_of,
     tile_rows_of,
 )
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "sketch_tile_rows_of", "tile_rows_of"]
+__all__ = [
+    "Sketch",
+    "enough_passes",
+    "restricted_kmeans",
+    "sketch_axes",
+    "sketch_pool",
+    "sketch_tile_rows_of",
+    "tile_rows_of",
+]

@@ -13,6 +13,7 @@ from torch import Tensor
 from skal._core.anchors import half_costs
 from skal._core.blocks import Blocks, SomeRows
 from skal._core.cluster_sums import ClusterSums
+from skal._core.ordering import rank_within
 from skal._core.products import total
 from skal._core.restricted._moves import (
     MoveCosts,
@@ -81,7 +82,8 @@ class Descent:
         )
         self.half_sq_norms = pool.half_sq_norms()
         self.total_sq_norm = 2.0 * total(self.half_sq_norms)
-        self.inertia = self.total_sq_norm - self.clusters.between()
+        self.scatter = self.clusters.scatter()
+        self.inertia = self.total_sq_norm - total(self.scatter)
         self.could_gain = torch.full_like(self.half_sq_norms, torch.inf)  # in the next pass, for all that is known
         self.cost = torch.zeros_like(self.half_sq_norms)
         self.n_rounds = self.n_passes = 0  # of swaps, and of passes after them
@@ -177,10 +179,8 @@ class Descent:
         shift = torch.linalg.vector_norm(self.centers - centers, dim=1)
         away, home = weights(self.clusters, hartigan)
         away_change, home_change = (away - before.away).abs_(), (home - before.home).abs_()
-        candidates = self.surroundings.near.candidates
-        most_shift, most_change = (
-            torch.stack([change[those].max() for those in candidates])[self.groups] for change in (shift, away_change)
-        )
+        candidates = self.surroundings.near.padded
+        most_shift, most_change = (change[candidates].amax(dim=1)[self.groups] for change in (shift, away_change))
         distance = (2.0 * self.cost).sqrt_()
         self.could_gain += _SHARE_OF_SHIFT * distance * (shift[self.labels] + most_shift)
         self.could_gain += _SHARE_OF_SHIFT * self.cost * (home_change[self.labels] + most_change)
@@ -214,7 +214,7 @@ class Descent:
         is_spare = (self.clusters.counts[self.labels] > 1) & (cost > _ROUNDING * self.half_sq_norms)
         row_idx = is_spare.nonzero().flatten()
         row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
-        row_idx = row_idx[rank_within(self.labels[row_idx]) == 0][: len(empty)]
+        row_idx = row_idx[rank_within(self.labels[row_idx], len(self.centers)) == 0][: len(empty)]
         return row_idx if self._try_move(row_idx, empty[: len(row_idx)]) else row_idx[:0]
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
@@ -243,8 +243,9 @@ class Descent:
         moves = moves.at(torch.argsort(moves.gain, descending=True, stable=True))
         most = (self.clusters.counts // _SHARE_THAT_MAY_MOVE).clamp(min=1)
         source, goal, nearer = self.labels[moves.row_idx], moves.goal, moves.is_nearer
-        are_few = (rank_within(source) < most[source]) & (rank_within(goal) < most[goal])
-        for chosen in (are_few | nearer, nearer, touch_each_cluster_once(source, goal, len(self.centers))):
+        k = len(self.centers)
+        are_few = (rank_within(source, k) < most[source]) & (rank_within(goal, k) < most[goal])
+        for chosen in (are_few | nearer, nearer, touch_each_cluster_once(source, goal, k)):
             if bool(chosen.any()) and self._try_move(moves.row_idx[chosen], goal[chosen]):
                 return
 
@@ -255,24 +256,19 @@ class Descent:
         row_idx, order = row_idx.sort()
         goal = goal[order]
         moves = SomeRows(row_idx, (self.labels[row_idx], goal), self.pool.n_rows)
-        moved = self.clusters.plus(self.pool.map_reduce(sum_moves, operator.iadd, self._of_sums, [moves]))
-        inertia = self.total_sq_norm - moved.between()
+        changes = self.pool.map_reduce(sum_moves, operator.iadd, self._of_sums, [moves])
+        touched = changes.touched
+        moved = self.clusters.at(touched).plus(changes.sums)
+        scatter = self.scatter.index_copy(0, touched, moved.scatter())
+        inertia = self.total_sq_norm - total(scatter)
         if inertia > self.inertia:
             return False
-        self.clusters, self.inertia = moved, inertia
-        self.centers = moved.means(self.centers)
+        self.clusters.put(touched, moved)
+        self.scatter, self.inertia = scatter, inertia
+        self.centers = self.centers.index_copy(0, touched, moved.means(self.centers[touched]))
         self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True
-
-
-def rank_within(keys: Tensor) -> Tensor:
-    """How many earlier entries have the same key, shape (m,)."""
-    order = torch.argsort(keys, stable=True)
-    ordered = keys[order]
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(keys), device=keys.device) - torch.searchsorted(ordered, ordered)
-    return rank
 
 
 def touch_each_cluster_once(source: Tensor, goal: Tensor, n_clusters: int) -> Tensor:

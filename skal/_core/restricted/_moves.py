@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, SomeRows, Tile
-from skal._core.cluster_sums import ClusterSums
+from skal._core.cluster_sums import ClusterSums, SumsOfMoves
 from skal._core.distances import half_sq_norms, lowest, nearest_center
+from skal._core.ordering import stable_order
 from skal._core.products import affine
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
@@ -22,14 +22,12 @@ __all__ = [
     "best_moves",
     "look_up",
     "map_pieces",
-    "stable_order",
     "sum_by_cluster",
     "sum_moves",
     "weights",
 ]
 
 _ROWS_LOOKED_UP_AT_ONCE = {"cpu": 256, "cuda": 65536}
-_ELEMENTS_MOVED_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -168,38 +166,29 @@ def stretches(sizes: list[int], most: int) -> Iterator[Stretch]:
         yield Stretch(slice(start, stop), parts)
 
 
-def stable_order(groups: Tensor, n_groups: int) -> Tensor:
-    """Positions of entries below `n_groups`, in order; equal ones in that of their positions."""
-    if groups.device.type != "cpu":
-        return torch.argsort(groups, stable=True)
-    narrow = groups.numpy().astype(np.min_scalar_type(n_groups))  # which NumPy sorts by their digits
-    return torch.from_numpy(np.argsort(narrow, kind="stable"))
-
-
 def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
     """Add up the rows of a block by their labels; `shared` are the number of clusters and the steps of the sums."""
     (labels,) = per_row
-    sums = _empty_sums(block, shared)
+    n_clusters, steps = shared
+    sums = ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
     for tile in block.tiles():
         sums.add(tile.rows, labels[tile.slice])
     return sums
 
 
-def sum_moves(block: Block, per_row: tuple[SomeRows], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
+def sum_moves(block: Block, per_row: tuple[SomeRows], shared: tuple[int, tuple[float, ...]]) -> SumsOfMoves:
     """What the sums change by where some rows of a block, each with its label and its goal, go."""
     (moves,) = per_row
-    sums = _empty_sums(block, shared)
-    at_once = max(1, _ELEMENTS_MOVED_AT_ONCE // block.n_features)
-    for row_idx, labels, goals in zip(*(each.split(at_once) for each in (moves.row_idx, *moves.values)), strict=True):
-        rows = block.take(row_idx)
-        sums.add(rows, labels, sign=-1)
-        sums.add(rows, goals)
-    return sums
-
-
-def _empty_sums(block: Block, shared: tuple[int, tuple[float, ...]]) -> ClusterSums:
     n_clusters, steps = shared
-    return ClusterSums(n_clusters, block.n_features, block.device, steps=steps)
+    labels, goals = moves.values
+    changes = SumsOfMoves.between(labels, goals, n_clusters, block.n_features, steps)
+    sources, targets = changes.places(labels), changes.places(goals)
+
+    def move(sums: ClusterSums, where: slice) -> None:
+        sums.add_few(block.take(moves.row_idx[where]), (sources[where], -1), (targets[where], 1))
+
+    changes.sums.accumulate(len(moves), move)
+    return changes
 
 
 def look_up(block: Block, per_row: tuple[SomeRows], weighed: tuple[Tensor, Tensor]) -> tuple[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,13 +11,14 @@ from torch import Tensor
 
 from skal._core.blocks import Block, Blocks, Tile
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms, nearest_center
+from skal._core.distances import half_sq_norms, kth_lowest, nearest_center
 from skal._core.kmeans import lloyd
+from skal._core.ordering import positions_by_group
 from skal._core.products import affine
 from skal._core.run_state import RunState
 from skal._core.workers import map_on, one_thread
 
-__all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means", "rows_by_group"]
+__all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means"]
 
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
 
@@ -32,6 +34,19 @@ class Neighborhoods:
 
     group_of_center: Tensor  # (k,) int64
     candidates: list[Tensor]  # of each group: its own centers and those near them, ascending
+
+    def __getstate__(self) -> dict[str, object]:
+        """Send what `padded` is made from."""
+        return {"group_of_center": self.group_of_center, "candidates": self.candidates}
+
+    @cached_property
+    def padded(self) -> Tensor:
+        """The candidates of each group in a row, the first of them again where others have more, (n_groups, most)."""
+        most = max(len(those) for those in self.candidates)
+        padded = torch.stack([those[:1] for those in self.candidates]).repeat(1, most)
+        for row, those in zip(padded, self.candidates, strict=True):
+            row[: len(those)] = those
+        return padded
 
 
 def make_neighborhoods(centers: Tensor) -> Neighborhoods:
@@ -49,9 +64,12 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
         positions = members[group]
         near = torch.cat([members[other] for other in near_groups[group]])
         score = affine(half_norms[near], centers[positions], centers[near].T, alpha=-1)
-        nearest = score.topk(min(_NEIGHBORS_OF_A_CENTER, len(near)), dim=1, largest=False, sorted=False).indices
-        candidates: Tensor = torch.cat([positions, near[nearest].flatten()]).unique()
-        return candidates
+        n_nearest = min(_NEIGHBORS_OF_A_CENTER, len(near))
+        is_near = (score <= kth_lowest(score, n_nearest)[:, None]).any(dim=0)
+        is_candidate = torch.zeros(len(centers), dtype=torch.bool, device=centers.device)
+        is_candidate[near[is_near]] = True
+        is_candidate[positions] = True
+        return is_candidate.nonzero().flatten()
 
     return Neighborhoods(group_of_center, map_on(centers.device, around, range(len(members))))
 
@@ -65,7 +83,7 @@ def _group_centers(centers: Tensor) -> list[Tensor]:
     center_pool = Blocks(centers, centers.device)
     evenly = np.linspace(0, k - 1, n_groups).astype(np.int64)
     labels = lloyd(center_pool, center_pool.take(evenly), max_iter=4, max_sq_shift=0.0).partition.labels
-    groups = [positions for positions in rows_by_group(labels, n_groups) if len(positions)]
+    groups = [positions for positions in positions_by_group(labels, n_groups) if len(positions)]
     return [half for positions in groups for half in _halve_until(centers, positions, 2 * _CENTERS_IN_A_GROUP)]
 
 
@@ -80,12 +98,6 @@ def _halve_until(centers: Tensor, positions: Tensor, most: int) -> list[Tensor]:
     order = torch.argsort(along, stable=True)
     low, high = order[: len(order) // 2].sort().values, order[len(order) // 2 :].sort().values
     return [*_halve_until(centers, positions[low], most), *_halve_until(centers, positions[high], most)]
-
-
-def rows_by_group(groups: Tensor, n_groups: int) -> list[Tensor]:
-    """Positions in `groups` (m,) of each group, ascending."""
-    order = torch.argsort(groups, stable=True)
-    return list(order.split(torch.bincount(groups, minlength=n_groups).tolist()))
 
 
 class Surroundings:
@@ -150,7 +162,7 @@ def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMean
             labels[tile.start + positions] = candidates[local]
 
         groups = torch.cat(block.map(nearest_group, tile.rows.split(at_once)))
-        members_of_groups = rows_by_group(groups, len(means.group_centers))
+        members_of_groups = positions_by_group(groups, len(means.group_centers))
         block.map(
             assign,
             [

@@ -23,7 +23,15 @@ from skal._core.run_state import Keep, RunState, keep_nothing
 from skal._core.seeding import kmeans_plus_plus
 from skal._core.workers import map_on, on_workers
 
-__all__ = ["Sketch", "enough_passes", "restricted_kmeans", "sketch_pool", "sketch_tile_rows_of", "tile_rows_of"]
+__all__ = [
+    "Sketch",
+    "enough_passes",
+    "restricted_kmeans",
+    "sketch_axes",
+    "sketch_pool",
+    "sketch_tile_rows_of",
+    "tile_rows_of",
+]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
 _STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
@@ -48,10 +56,14 @@ class Sketch:
         return 4 * self.coordinates.n_rows * self.coordinates.n_features
 
 
-def sketch_pool(pool: Blocks) -> Sketch:
-    """Project the pool to a quarter of its features, within 64 and 128, in one pass, which checks every row."""
-    n_components = _n_components_of(pool.n_features)
-    axes = principal_axes(pool, n_components)
+def sketch_axes(pool: Blocks) -> PrincipalAxes:
+    """Find as many principal axes as a quarter of the features, within 64 and 128."""
+    return principal_axes(pool, _n_components_of(pool.n_features))
+
+
+def sketch_pool(pool: Blocks, axes: PrincipalAxes | None = None) -> Sketch:
+    """Project the pool to its `sketch_axes`, in one pass, which checks every row."""
+    axes = axes or sketch_axes(pool)
     in_small_tiles = pool.in_tiles_of(_TILE_ROWS_TO_PROJECT[pool.device.type])
     return Sketch(axes, in_small_tiles.cached(project, axes, sketch_tile_rows_of(pool.n_features)))
 

@@ -18,6 +18,7 @@ from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import lowest, row_sq_dist
+from skal._core.ordering import positions_by_group
 from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
 from skal._core.workers import map_on, one_thread
@@ -80,8 +81,10 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     everyone = torch.arange(k, device=centers.device)
     surcharge = surcharges(centers, clusters.anchors).double()
 
+    members = positions_by_group(near.group_of_center, len(near.candidates))
+
     def find(group: int) -> None:
-        own = (near.group_of_center == group).nonzero().flatten()
+        own = members[group]
         others = everyone if k <= _ALL_PAIRS_UP_TO else near.candidates[group]
         with one_thread():  # more round differently
             sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
