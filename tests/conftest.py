@@ -1,6 +1,11 @@
 """Fixtures that many tests share."""
 
 import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +53,36 @@ def digits():
     """(X_pool, X_test, y_pool, y_test) of the handwritten digits."""
     X, y = load_digits(return_X_y=True)
     return train_test_split(X.astype(np.float32), y, test_size=600, stratify=y, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    """The path of a Python that has imported torch and scikit-learn already, by warm_python.py; skal lies beside it."""
+    if not hasattr(os, "pidfd_open"):
+        yield sys.executable
+        return
+    script = Path(__file__).with_name("warm_python.py")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryDirectory(prefix="skal-") as folder:
+        program, address = Path(folder, "python"), Path(folder, "socket")
+        ask = shlex.join([sys.executable, "-IS", str(script), "ask", str(address)])
+        program.write_text(f'#!/bin/sh\nexec {ask} "$@"\n')
+        program.with_name("skal").write_text(f'#!/bin/sh\nexec {program} -m skal "$@"\n')
+        for each in (program, program.with_name("skal")):
+            each.chmod(0o700)
+        command = [sys.executable, "-P", script, "serve", address, program]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+        ) as serving:
+            assert serving.stdout.readline() == b"ready\n"
+            yield os.fspath(program)
+            serving.stdin.close()
+
+
+@pytest.fixture
+def warm_children(monkeypatch, warm_python):
+    """Processes that skal itself or a benchmark starts need not import torch and scikit-learn."""
+    monkeypatch.setattr(sys, "executable", warm_python)
 
 
 @pytest.fixture(scope="session")

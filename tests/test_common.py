@@ -15,6 +15,7 @@ import skal.classifiers
 import skal.samplers
 import skal.testing
 from skal import registry
+from skal._core.blocks import TILE_ROWS
 from skal.base import BaseSampler
 from skal.testing import check_sampler
 
@@ -70,7 +71,8 @@ def of_any_length(check):
 
 @pytest.mark.parametrize("check", [of_any_length(check) for check in skal.testing.sampler_checks()])
 @pytest.mark.parametrize("entry", registry.samplers(), ids=lambda entry: entry.name)
-def test_the_contract_of_a_sampler(entry, check):
+def test_the_contract_of_a_sampler(entry, check, monkeypatch):
+    monkeypatch.setitem(TILE_ROWS, "cpu", 256)  # pools of more than a tile are what takes long
     check(quick(entry))
 
 

@@ -3,7 +3,6 @@
 import re
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +61,14 @@ def write(photos, names):
         Image.fromarray(photos[name][0]).save(name)
 
 
-def run(name):
+def run(python, name):
     Path(name).write_text(scripts()[name])
-    command = [sys.executable, name]
+    command = [python, name]
     return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_page_leads_from_a_folder_of_photos_to_a_model(truth, monkeypatch):
+def test_the_page_leads_from_a_folder_of_photos_to_a_model(truth, monkeypatch, warm_python):
     asked = []
 
     def person(prompt):
@@ -85,7 +84,7 @@ def test_the_page_leads_from_a_folder_of_photos_to_a_model(truth, monkeypatch):
 
     before = np.load("photos.npy").copy()
     write(truth, list(truth)[N_POOL:])
-    trained = run("train.py")
+    trained = run(warm_python, "train.py")
     assert f"{N_POOL + N_ADDED} of {N_POOL + N_ADDED} images" in trained.stderr
     after = np.load("photos.npy")
     assert (len(before), len(after)) == (N_POOL, N_POOL + N_ADDED)
@@ -99,7 +98,7 @@ def test_the_page_leads_from_a_folder_of_photos_to_a_model(truth, monkeypatch):
     assert {in_order[row] for row in ledger.labeled_indices} == set(answered)
     assert [truth[in_order[row]][1] for row in ledger.labeled_indices] == ledger.labels.tolist()
 
-    predicted = run("predict.py").stdout.split("\n")[:-1]
+    predicted = run(warm_python, "predict.py").stdout.split("\n")[:-1]
     new = sorted(list(truth)[N_POOL + N_ADDED :])
     assert accuracy_score([truth[name][1] for name in new], predicted) > 0.3  # random weights; chance is 0.1
 

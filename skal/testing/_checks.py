@@ -13,6 +13,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 
+from skal._core.blocks import TILE_ROWS
 from skal.testing._pools import N_ROWS, nasty_pools, plain_pool
 
 _Y = np.random.default_rng(3).integers(0, 4, size=N_ROWS)
@@ -145,7 +146,7 @@ def check_same_seed_same_picks(sampler: Any) -> None:
 
 def check_memory_and_memmap_give_the_same_picks(sampler: Any) -> None:
     """However little memory is allowed, and wherever the rows lie."""
-    n_rows = 2100  # more than a tile; what compares all pairs takes twice as long on 3,000
+    n_rows = TILE_ROWS["cpu"] + 52
     y = np.random.default_rng(5).integers(0, 4, size=n_rows)
     for dtype, memories in ((np.float16, (0.03,)), (np.float32, (1e-6, 0.03, 1024)), (np.float64, (0.03,))):
         X = plain_pool(n_rows).astype(dtype)

@@ -43,7 +43,7 @@ def test_the_page_shows_the_commands_of_a_project():
 @pytest.mark.skipif(not HAS_CHROMIUM, reason="chromium and chromium-driver are not installed")
 @pytest.mark.skipif(not has_fashion_mnist(), reason="Debian's package dataset-fashion-mnist is not installed")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_from_a_folder_of_images_to_a_model_and_a_report(tmp_path):
+def test_from_a_folder_of_images_to_a_model_and_a_report(tmp_path, warm_children):
     classes = write_photos(tmp_path, N_IMAGES)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
     assert len(before) == len(classes) == N_IMAGES

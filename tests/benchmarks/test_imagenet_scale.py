@@ -40,7 +40,7 @@ def test_a_pool_is_generated_once(tmp_path):
         imagenet_sized_pool(tmp_path / "pool.npy", 16, 600, 10)
 
 
-def test_samplers_are_measured_in_processes_of_their_own(tmp_path, capsys):
+def test_samplers_are_measured_in_processes_of_their_own(tmp_path, capsys, warm_children):
     options = ["--rows", "400", "--features", "8", "--classes", "5", "--budget", "20", "--long-tail"]
     main(["--pool", str(tmp_path / "pool.npy"), *options, "--samplers", "Random", "K-means"])
     lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
@@ -51,7 +51,7 @@ def test_samplers_are_measured_in_processes_of_their_own(tmp_path, capsys):
         assert 0 <= float(beside) < float(peak)
 
 
-def test_a_sampler_that_fails_is_named_and_the_others_run(tmp_path, capsys):
+def test_a_sampler_that_fails_is_named_and_the_others_run(tmp_path, capsys, warm_children):
     options = ["--rows", "40", "--features", "8", "--classes", "4", "--budget", "37"]
     with pytest.raises(SystemExit, match="Failed: K-means"):
         main(["--pool", str(tmp_path / "pool.npy"), *options, "--samplers", "K-means"])

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from contextlib import nullcontext
 
@@ -26,7 +25,11 @@ from tests.killed_fit import BUDGET
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", sorted({*FITS} - {"lloyd_euclidean", "core_set_random", "entropy"}))  # like others
+# The others send workers the same kernels.
+@pytest.mark.parametrize(
+    "name",
+    sorted({*FITS} - {"lloyd_euclidean", "restricted_euclidean", "later_round", "core_set_random", "entropy"}),
+)
 def test_two_workers_find_what_one_process_finds(name, X, y, client, expected):
     picks, inertia, labels = outcome(name, in_chunks(X, 8192), y)
     np.testing.assert_array_equal(picks, expected(name)[0])
@@ -169,22 +172,22 @@ class Killer:
 
 
 MOMENTS = {
-    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1),
-    "projecting": ("restricted", "assign_by_groups", "before", 1),
-    "first_round": ("restricted", "best_moves", "during", 1),
-    "second_round": ("restricted", "sum_moves", "during", 1),
-    "between_rounds": ("restricted", "sum_moves", "before", 1),
-    "measuring": ("restricted", "measure", "during", 1),
-    "two_in_a_row": ("restricted", "best_moves", "during", 2),
+    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1, 8192),
+    "projecting": ("restricted", "assign_by_groups", "before", 1, 4096),
+    "first_round": ("restricted", "best_moves", "during", 1, 4096),
+    "second_round": ("restricted", "sum_moves", "during", 1, 8192),
+    "between_rounds": ("restricted", "sum_moves", "before", 1, 8192),
+    "measuring": ("restricted", "measure", "during", 1, 8192),
+    "two_in_a_row": ("restricted", "best_moves", "during", 2, 8192),
 }
 
 
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_worker_is_killed(name, monkeypatch, X, y, cluster, client, expected):
-    sampler, kernel, moment, n_deaths = MOMENTS[name]
+    sampler, kernel, moment, n_deaths, rows_of_chunk = MOMENTS[name]
     killer = Killer(monkeypatch, cluster, client, kernel, moment, n_deaths)
     try:
-        picks, inertia, labels = outcome(sampler, in_chunks(X, 4096), y)
+        picks, inertia, labels = outcome(sampler, in_chunks(X, rows_of_chunk), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
     assert killer.n_left == 0
@@ -217,9 +220,9 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
     assert 0 < n_again <= killer.executions.n_lost
 
 
-def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected):
+def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expected, warm_python):
     np.save(tmp_path / "pool.npy", X)
-    arguments = [sys.executable, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
+    arguments = [warm_python, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
     driver = subprocess.run([*arguments, "4", cluster.scheduler_address, str(TILE_ELEMENTS)], check=False)
     assert driver.returncode == -signal.SIGKILL
     monkeypatch.setattr(_kmeans_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)

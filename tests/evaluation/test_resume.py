@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -423,10 +422,10 @@ def test_an_interruption_costs_one_round_at_most(evaluate):
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on(blobs, tmp_path, rng):
+def test_killed_at_any_moment_it_goes_on(blobs, tmp_path, rng, warm_python):
     X, y = blobs
     np.savez(tmp_path / "data.npz", X=X, y=y)
-    command = [sys.executable, JOB, tmp_path / "data.npz", tmp_path / "records"]
+    command = [warm_python, JOB, tmp_path / "data.npz", tmp_path / "records"]
     what = {"samplers": {"Rounds": IterativeSampler(KMeansSampler())}, "X": X, "y": y, "budgets": range(3, 90, 3)}
     resumed = {**what, "n_seeds": 1, "resume_from": tmp_path / "records"}
     acknowledged = set()

@@ -77,20 +77,20 @@ def interrupted(output, images, stop_at, **parameters):
     return json.loads(Path(f"{output}.json").read_text())
 
 
-def kill_ten_times(output, seed, *folder):
-    command = [sys.executable, str(JOB), str(output), str(seed), *map(str, folder)]
+def kill_ten_times(python, output, seed, *folder):
+    command = [python, str(JOB), str(output), str(seed), *map(str, folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.slow
-def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_run(tmp_path):
+def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_run(tmp_path, warm_python):
     seed = secrets.randbelow(2**32)
     job = runpy.run_path(str(JOB))
     embeddings = job["embed"](job["arrays"](), tmp_path / "whole.npy").embeddings
     assert embeddings.shape == (4000, 48)
-    attempts = kill_ten_times(tmp_path / "killed.npy", seed)
+    attempts = kill_ten_times(warm_python, tmp_path / "killed.npy", seed)
     n_read = [attempt["n_read"] for attempt in attempts]
     assert [attempt["killed"] for attempt in attempts].count(True) >= 5, f"seed {seed}: {attempts}"
     assert n_read == sorted(n_read), f"seed {seed}: {attempts}"
@@ -101,7 +101,7 @@ def test_killed_ten_times_and_finished_the_bytes_are_those_of_an_uninterrupted_r
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.slow
-def test_killed_ten_times_while_it_appends_nothing_is_lost_and_the_file_stays_readable(tmp_path):
+def test_killed_ten_times_while_it_appends_nothing_is_lost_and_the_file_stays_readable(tmp_path, warm_python):
     seed, folder, later = secrets.randbelow(2**32), tmp_path / "photos", tmp_path / "later"
     job = runpy.run_path(str(JOB))
     n_first, n_all = 40, 2000
@@ -110,7 +110,7 @@ def test_killed_ten_times_while_it_appends_nothing_is_lost_and_the_file_stays_re
     for number, image in enumerate(job["arrays"]()[:n_all]):
         Image.fromarray(image).save((folder if number % 50 == 0 else later) / f"{number:05}.bmp")
     first = job["embed"](folder, tmp_path / "whole.npy").embeddings
-    attempts = kill_ten_times(tmp_path / "killed.npy", seed, folder, later)
+    attempts = kill_ten_times(warm_python, tmp_path / "killed.npy", seed, folder, later)
     assert [attempt["killed"] for attempt in attempts].count(True) >= 5, f"seed {seed}: {attempts}"
     assert any(n_first < attempt["n_read"] < n_all for attempt in attempts), f"seed {seed}: {attempts}"
     assert {attempt["n_rows"] for attempt in attempts} <= {n_first, n_all}, f"seed {seed}: {attempts}"

@@ -33,11 +33,11 @@ def read_all(descriptor):
 
 
 @pytest.mark.slow
-def test_a_terminal_shows_a_bar_that_moves():
+def test_a_terminal_shows_a_bar_that_moves(warm_python):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-    job = subprocess.Popen([sys.executable, "-c", JOB], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    job = subprocess.Popen([warm_python, "-c", JOB], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_all(ours).decode())
     os.close(ours)

@@ -88,7 +88,7 @@ def wait_for(condition):
 
 
 @pytest.fixture
-def second_round(project, label_queue):
+def second_round(project, label_queue, warm_children):
     """A session in its second round."""
     project.select(9, holdout=6)
     label_queue(project)
@@ -176,7 +176,7 @@ def test_without_suggestions_nothing_trains(project, label_queue):
 
 
 @pytest.mark.slow
-def test_no_training_in_the_first_round_and_one_that_is_killed_is_begun_again(project, label_queue):
+def test_no_training_in_the_first_round_and_one_that_is_killed_is_begun_again(project, label_queue, warm_children):
     picked = project.select(9, holdout=3)
     session = Session(project, "Ada")
     try:

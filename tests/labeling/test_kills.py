@@ -21,7 +21,7 @@ N_KILLS = 30
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="kills by the descriptor of a process")
-def test_30_kills_of_server_and_commands_lose_nothing_and_double_nothing(tmp_path, extractor):
+def test_30_kills_of_server_and_commands_lose_nothing_and_double_nothing(tmp_path, extractor, warm_python):
     draw_images(tmp_path / "photos", n_images=240)
     folder = tmp_path / "p"
     with LabelingProject.create(folder, tmp_path / "photos") as project:
@@ -30,7 +30,7 @@ def test_30_kills_of_server_and_commands_lose_nothing_and_double_nothing(tmp_pat
     script = Path(__file__).with_name("killed_commands.py")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, script, folder, str(N_KILLS), "0"], capture_output=True, text=True, env=environment
+        [warm_python, script, folder, str(N_KILLS), "0"], capture_output=True, text=True, env=environment
     )
     messages = (tmp_path / "stderr.txt").read_text()
     assert done.returncode == 0, done.stderr + messages

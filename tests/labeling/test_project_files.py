@@ -29,11 +29,11 @@ def closed(project):
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_no_label_and_double_none(closed):
+def test_ten_kills_lose_no_label_and_double_none(closed, warm_python):
     script = Path(__file__).with_name("killed_labeling.py")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, script, closed.folder, "10"], capture_output=True, text=True, check=True, env=environment
+        [warm_python, script, closed.folder, "10"], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout == "10\n", done.stderr
     lines = (closed.folder.parent / "acknowledged.txt").read_text().splitlines()

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from itertools import count
 
 import numpy as np
@@ -78,9 +77,9 @@ def test_it_ends_where_it_would_have_ended(name, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
-def test_a_process_that_is_killed_twice(tmp_path):
+def test_a_process_that_is_killed_twice(tmp_path, warm_python):
     np.save(tmp_path / "pool.npy", X)
-    arguments = [sys.executable, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
+    arguments = [warm_python, "-m", "tests.killed_fit", tmp_path / "pool.npy", tmp_path / "made"]
     for n_kept in ("3", "9"):
         assert subprocess.run([*arguments, n_kept], check=False).returncode == -signal.SIGKILL
     on_disk = np.load(tmp_path / "pool.npy", mmap_mode="r")

@@ -18,7 +18,7 @@ from skal.samplers import (
     UniformKMeansSampler,
 )
 
-N_WORKERS = (1, 2, 4)
+N_WORKERS = (1, 4)  # most passes here have two items, which two of any number of workers take
 
 
 def make_pool(kind, rng):

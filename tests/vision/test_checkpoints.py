@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -42,11 +41,11 @@ def assert_same_end(found, expected):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_they_end_on_the_same_bits(tmp_path):
+def test_killed_and_resumed_they_end_on_the_same_bits(tmp_path, warm_python):
     from tests.vision.killed_training import data
 
     kinds = ["fine-tuned", "FixMatch"]
-    command = [sys.executable, "-m", "tests.vision.killed_training", str(tmp_path), *kinds]
+    command = [warm_python, "-m", "tests.vision.killed_training", str(tmp_path), *kinds]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     said = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=True).stdout
     assert said.split() == [str(-signal.SIGKILL)] * 2
