@@ -140,6 +140,12 @@ class Block:
         rows = self._rows.between(start, stop)
         return Tile(where.start, rows, self._rows.known_half_sq_norms(start, stop))
 
+    def half_sq_norms(self) -> Tensor:
+        """Half the squared norm of each row, shape (m,); reads rows that have not been read."""
+        if not self._rows.are_all_checked:
+            self.map_tiles(_look_at)
+        return self._rows.known_half_sq_norms(self.start, self.stop)
+
     def take(self, positions: Tensor) -> Tensor:
         """Return some rows, prepared exactly as in the tiles; `positions` (m,) int64 count from the block's first."""
         return self._rows.take(positions.cpu().numpy() + self.start)

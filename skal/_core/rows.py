@@ -13,7 +13,7 @@ from torch import Tensor
 from skal._core.memory import empty_rows
 from skal._core.workers import map_on, parallel_map
 
-__all__ = ["PreparedRows", "unit_rows"]
+__all__ = ["Norms", "PreparedRows", "unit_rows"]
 
 _PIECE_ROWS = {"cpu": 1024, "cuda": 65536}  # prepared at once, so that they stay in cache on their way
 _SAFE_NORMS = (1e-15, 1e18)  # outside, the squares of float32 entries under- or overflow
@@ -51,17 +51,16 @@ class PreparedRows:
             bytes_per_row = max(1, self.n_features * dtype.itemsize)
             n_resident = min(self.n_rows, resident_bytes // bytes_per_row)
         self._resident = self._empty(n_resident)
-        self._half_sq_norms = torch.empty(self.n_rows, dtype=dtype, device=device)
         self._is_prepared = _Marks(n_resident)
-        self._is_checked = _Marks(self.n_rows)
+        self.norms = Norms(self.n_rows, dtype, device)
 
     @property
     def are_all_checked(self) -> bool:
-        return self._is_checked.are_all()
+        return self.norms.are_known.are_all()
 
     def known_half_sq_norms(self, start: int, stop: int) -> Tensor:
         """Half the squared norms of rows that have been read, shape (stop - start,)."""
-        return self._half_sq_norms[start:stop]
+        return self.norms.half_squares[start:stop]
 
     def between(self, start: int, stop: int) -> Tensor:
         """Return the rows ``start : stop``, shape (stop - start, d)."""
@@ -129,13 +128,13 @@ class PreparedRows:
     def _check(self, rows: Tensor, start: int) -> None:
         """Note the norms of rows read for the first time, and refuse those that have none."""
         stop = start + len(rows)
-        if self._is_checked.are_all(start, stop):
+        if self.norms.are_known.are_all(start, stop):
             return
         norms = torch.linalg.vector_norm(rows, dim=1)
         if not bool(torch.isfinite(norms.sum())):
             self._refuse_bad(rows, np.arange(start, stop))
-        self._half_sq_norms[start:stop] = norms.square_().mul_(0.5)
-        self._is_checked.put(start, stop)
+        self.norms.half_squares[start:stop] = norms.square_().mul_(0.5)
+        self.norms.are_known.put(start, stop)
 
     def _refuse_bad(self, rows: Tensor, row_idx: np.ndarray) -> None:
         """Raise for the first row of the pool that is not finite, if one of these is not."""
@@ -199,6 +198,14 @@ class PreparedRows:
             rows = rows * self._factor
         rows = rows.to(self.dtype).contiguous()
         return rows if out is None or out is rows else out.copy_(rows)
+
+
+class Norms:
+    """Half the squared norms of rows, noted as they are found to be finite; the same rows may share them."""
+
+    def __init__(self, n_rows: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.half_squares = torch.empty(n_rows, dtype=dtype, device=device)
+        self.are_known = _Marks(n_rows)
 
 
 class _Marks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ class DaskBlocks(Blocks):
         bounds = self._chunks.bounds_at(tile_rows or TILE_ROWS["cpu"])
         chunks = self._executor.keep(keep_rows, self._chunks, call, lambda i: self._part_of(i, ()), bounds)
         self._known.are_all_finite = True
-        return DaskBlocks(chunks, self._executor, Preparation(False, None, 1.0, torch.float32), tile_rows)
+        return DaskBlocks(chunks, self._executor, Preparation(uuid4().hex, False, None, 1.0, torch.float32), tile_rows)
 
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows; each chunk that holds any is visited once."""
@@ -141,4 +142,4 @@ class _Known:
 
 
 def _half_sq_norms(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tuple[Tensor]:
-    return (torch.cat([tile.half_sq_norms for tile in block.tiles()]),)
+    return (block.half_sq_norms(),)

@@ -7,20 +7,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from skal._core.blocks import power_of_two_below
+from skal._dask._joined import JoinedRows
 from skal._dask._packing import pack
 from skal._warnings import warn_user
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["CHUNK_TO_MEMORY", "ArrayChunks", "Chunks", "Recipe", "Tiles", "coarser", "regroup"]
+__all__ = [
+    "CHUNK_TO_MEMORY",
+    "ArrayChunks",
+    "Chunks",
+    "Recipe",
+    "Tiles",
+    "few_parts",
+    "is_in_cluster",
+    "regroup",
+]
 
 _LARGEST_RECIPE = 2**16
+_PARTS_A_THREAD = 2  # while the result of one is on its way, the other is computed
+_EVEN_ENOUGH = 1.05  # what a thread has to do, to what it would have at the best
 CHUNK_TO_MEMORY = 8  # of a task, which has 0.3 GiB of code, a tile in float32, and what it found before
 
 
@@ -41,11 +54,11 @@ class Recipe:
         """Whether it says where the chunk is; one of an array in memory holds the chunk itself."""
         return self._packed.n_bytes < _LARGEST_RECIPE
 
-    def make(self) -> npt.NDArray[Any]:
+    def make(self) -> npt.NDArray[Any] | JoinedRows:
         import dask
 
-        chunk: npt.NDArray[Any] = np.asarray(dask.get(*self._packed.load()))
-        return chunk
+        made: Any = dask.get(*self._packed.load())
+        return made if isinstance(made, JoinedRows) else np.asarray(made)
 
 
 class Chunks(ABC):
@@ -86,25 +99,36 @@ class Chunks(ABC):
 
 
 class ArrayChunks(Chunks):
-    """The chunks of a dask array, each with the part of the graph that makes it.
+    """The chunks of a dask array, or some at a time, each with the part of the graph that makes it.
 
     Parameters
     ----------
     array : dask array of shape (n, d)
         In one chunk of columns.
+    bounds : list of int, default=None
+        Some of the bounds of its chunks, the first and the last among them; the chunks between two are joined to one.
+        None leaves them as they are.
     """
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, array: Any, bounds: list[int] | None = None) -> None:
         import dask
         from dask.core import flatten
         from dask.optimization import cull
 
-        super().__init__([0, *accumulate(array.chunks[0])], int(array.shape[1]))
+        every_bound = [0, *accumulate(array.chunks[0])]
+        super().__init__(bounds or every_bound, int(array.shape[1]))
         # Of an array that was persisted: they have to live, and optimisation leaves them out of the graph.
         self._futures: dict[Any, Future[Any]] = _futures_in(array)
         (array,) = dask.optimize(array)
         graph = {**array.__dask_graph__(), **self._futures}
-        self._keys = list(flatten(array.__dask_keys__()))
+        keys = list(flatten(array.__dask_keys__()))
+        self._keys = []
+        place = {bound: number for number, bound in enumerate(every_bound)}
+        for start, stop in pairwise(self.bounds):
+            of_part = keys[place[start] : place[stop]]
+            self._keys.append(of_part[0] if len(of_part) == 1 else f"joined-{of_part[0][0]}-{start}-{stop}")
+            if len(of_part) > 1:
+                graph[self._keys[-1]] = (JoinedRows, of_part)
         self._graphs = [_without(self._futures, cull(graph, [key])[0]) for key in self._keys]
         self._recipes: dict[int, Recipe] = {}
         self._kept: dict[int, Future[Any]] | None = None
@@ -131,6 +155,9 @@ class ArrayChunks(Chunks):
         return self._kept[position]
 
     def _future(self, position: int, client: Client) -> Future[Any]:
+        # One task, so that what is joined is made by one worker, where that is short to say.
+        if not self._futures and self._recipe(position).is_small:
+            return client.submit(Recipe.make, self._recipe(position), key=f"chunk-{uuid4().hex}")
         future: Future[Any] = client.get(self._graphs[position], [self._keys[position]], sync=False)[0]
         return future
 
@@ -138,6 +165,11 @@ class ArrayChunks(Chunks):
         if position not in self._recipes:
             self._recipes[position] = Recipe(self._graphs[position], self._keys[position])
         return self._recipes[position]
+
+
+def is_in_cluster(array: Any) -> bool:
+    """Say whether chunks of a dask array are in a cluster already, or are being made there."""
+    return bool(_futures_in(array))
 
 
 def _futures_in(array: Any) -> dict[Any, Any]:
@@ -221,10 +253,16 @@ def regroup(array: Any, tiles: Tiles, memory_a_task: int = 0) -> Any:
     return array.rechunk({0: rows})
 
 
-def coarser(bounds: list[int], most_rows: int) -> list[int]:
-    """Leave out bounds as long as no more than `most_rows` lie between two of those that are left."""
-    left = bounds[:1]
-    for bound, following in pairwise(bounds[1:]):
-        if following - left[-1] > most_rows:
-            left.append(bound)
-    return left + bounds[-1:]
+def few_parts(bounds: list[int], n_threads: int, most_rows: int) -> list[int]:
+    """Leave out bounds so that few parts are left, which threads that take them in turn get as many rows of.
+
+    Parts have `most_rows` at the most, or lie between two bounds as they were.
+    """
+    halfway = [(first + second) / 2 for first, second in pairwise(bounds)]
+    choices = []
+    for n_parts in range(_PARTS_A_THREAD * n_threads, len(bounds) - 1, n_threads):
+        nearest = np.searchsorted(halfway, np.linspace(0, bounds[-1], n_parts + 1))
+        choices.append([bounds[position] for position in np.unique(nearest).tolist()])
+    choices = [choice for choice in choices if max(np.diff(choice)) <= most_rows] + [bounds]
+    loads = [max(int(np.diff(choice)[thread::n_threads].sum()) for thread in range(n_threads)) for choice in choices]
+    return next(choice for choice, load in zip(choices, loads, strict=True) if load <= _EVEN_ENOUGH * min(loads))

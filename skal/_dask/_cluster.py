@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -10,20 +9,21 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-import dask
 import numpy.typing as npt
 import sklearn
-from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker
 
-from skal._dask._chunks import CHUNK_TO_MEMORY, Chunks, coarser
+from skal._dask._chunks import CHUNK_TO_MEMORY, Chunks, few_parts
 from skal._dask._packing import Packed, pack
 from skal._dask._tasks import join_rows, run_in_worker, width_of
+from skal._dask._watch import Watch, results_straight_from_workers
 
 __all__ = ["OnCluster"]
 
-# Larger values go to a worker directly, as the scheduler keeps every task's arguments.
+# Larger values go to a worker directly, as the scheduler keeps every task's arguments: what is the same for all tasks
+# once, what is of one task only if it is so large that the way to any worker and on to the right one is shorter.
 _SCATTERED_FROM_BYTES = 2**18
+_OWN_SCATTERED_FROM_BYTES = 2**22
 _TASKS_A_THREAD = 2  # one that runs, one whose chunk is being made
 _SECONDS_BETWEEN_LOOKS = 1.0
 _MOST_TIMES_KILLED = 2  # each is as many deaths as distributed.scheduler.allowed-failures says, and one
@@ -59,8 +59,9 @@ class OnCluster:
         wanted = range(len(chunks)) if positions is None else positions
         tasks = _Tasks(self.client, function, chunks, common, own, keep=False)
         try:
-            for result in tasks.in_order(wanted):
-                yield result.load()
+            with results_straight_from_workers(self.client):
+                for result in tasks.in_order(wanted):
+                    yield result.load()
         finally:
             tasks.cancel()
 
@@ -74,7 +75,7 @@ class OnCluster:
     ) -> Chunks:
         """Leave what a function makes of each chunk, a vector a row, in the cluster; see `Executor`."""
         tasks = _Tasks(self.client, function, chunks, common, own, keep=True)
-        bounds = coarser(bounds, self._rows_to_keep_in_one(chunks))
+        bounds = self.few_parts(bounds, 4 * chunks.n_features)
         if bounds != chunks.bounds:
             tasks = _Tasks(self.client, join_rows, _JoinedChunks(bounds, tasks), None, lambda position: None, keep=True)
         try:
@@ -85,12 +86,12 @@ class OnCluster:
         (kept.n_features,) = self.map(width_of, kept, None, lambda position: None, [0])
         return kept
 
-    def _rows_to_keep_in_one(self, chunks: Chunks) -> int:
-        """As few tasks a pass as keep all threads busy, where memory allows."""
-        n_tasks: int = max(1, _TASKS_A_THREAD * sum(self.client.nthreads().values()))
-        wanted = -(-chunks.n_rows // n_tasks)
+    def few_parts(self, bounds: list[int], bytes_a_row: int) -> list[int]:
+        """Choose some bounds; see `Executor`."""
+        n_threads = max(1, sum(self.client.nthreads().values()))
         memory = self.memory_a_task()
-        return min(wanted, memory // CHUNK_TO_MEMORY // (4 * chunks.n_features)) if memory else wanted
+        most_rows = memory // CHUNK_TO_MEMORY // bytes_a_row if memory else bounds[-1]
+        return few_parts(bounds, n_threads, most_rows)
 
     def memory_limit(self) -> int:
         """Bytes that all workers may use together."""
@@ -104,6 +105,11 @@ class OnCluster:
     def _workers(self) -> Iterable[dict[str, Any]]:
         workers: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return workers.values()
+
+
+def _in_letters(function: Callable[..., Any]) -> str:
+    """Name a kind of task as the scheduler tells kinds apart, whose times it expects of the next of its kind."""
+    return function.__name__.strip("_").replace("_", "-")
 
 
 class _JoinedChunks(Chunks):
@@ -158,13 +164,13 @@ class _Tasks:
         self._scattered: Future[Any] | None = None
         self._own = own
         self._keep = keep
-        self._name = f"skal-{function.__name__}-{uuid4().hex[:12]}"
+        self._name = f"skal-{_in_letters(getattr(common, 'kernel', function))}-{uuid4().hex[:12]}"
         self._n_sent: Counter[int] = Counter()
         self._n_killed: Counter[int] = Counter()
         self._out: dict[int, Future[Any]] = {}
         self._back: dict[int, Any] = {}
         self._news: SimpleQueue[None] = SimpleQueue()  # of whatever happened to a future
-        self._watch = _Watch(client)
+        self._watch = Watch(client)
 
     def in_order(self, positions: Sequence[int]) -> Iterator[Any]:
         """Yield results (futures of them, where they are kept), never many more at once than there are threads."""
@@ -202,7 +208,7 @@ class _Tasks:
             self._function,
             self.chunks.for_task(position, self.client),
             self._common_where_it_is(),
-            self._scatter(own) if own.n_bytes >= _SCATTERED_FROM_BYTES else own,
+            self._scatter(own) if own.n_bytes >= _OWN_SCATTERED_FROM_BYTES else own,
             sklearn.get_config()["working_memory"],
             self._keep,
             key=f"{self._name}-{position}-{self._n_sent[position]}",
@@ -276,33 +282,3 @@ class _Tasks:
 
     def _rows(self, position: int) -> str:
         return f"Rows {self.chunks.bounds[position]} to {self.chunks.bounds[position + 1] - 1} of X"
-
-
-class _Watch:
-    """Notices that no worker is left."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._seen = time.monotonic()
-        self.patience = float(parse_timedelta(dask.config.get("skal.workers-timeout", "60s")))
-
-    def n_threads(self) -> int:
-        return sum(self._client.nthreads().values())
-
-    def look(self) -> None:
-        """Raise if there has been no worker for too long."""
-        if self._client.status != "running":
-            raise RuntimeError(f"The dask client is {self._client.status}: {_AGAIN}")
-        if self.n_threads():
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > self.patience:
-            raise self.no_worker_left()
-
-    def no_worker_left(self) -> RuntimeError:
-        return RuntimeError(
-            f"The dask cluster at {self._client.scheduler.address} has had no worker for {self.patience:g} seconds "
-            f"(dask's configuration skal.workers-timeout): {_AGAIN}"
-        )
-
-
-_AGAIN = "nothing was changed by the pass that it was in; start workers, and fit again."

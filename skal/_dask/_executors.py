@@ -60,6 +60,10 @@ class Executor(Protocol):
         """
         ...
 
+    def few_parts(self, bounds: list[int], bytes_a_row: int) -> list[int]:
+        """Choose some of the bounds of chunks: as few as keep everybody busy, where memory allows."""
+        ...
+
     def memory_limit(self) -> int:
         """Bytes that chunks may take where they are; 0 where there should never be two of them."""
         ...
@@ -98,6 +102,9 @@ class InProcess:
         for start, part in zip(chunks.bounds, chain([first], parts), strict=False):
             kept[start : start + len(part)] = part
         return _ChunksHere(bounds, kept)
+
+    def few_parts(self, bounds: list[int], bytes_a_row: int) -> list[int]:
+        return bounds
 
     def memory_limit(self) -> int:
         return 0

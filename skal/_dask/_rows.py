@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import accumulate
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from torch import Tensor
 from skal._core.blocks import ChunkedRows
 from skal._core.restricted import sketch_tile_rows_of, tile_rows_of
 from skal._dask._blocks import DaskBlocks
-from skal._dask._chunks import ArrayChunks, Tiles, regroup
+from skal._dask._chunks import ArrayChunks, Tiles, is_in_cluster, regroup
 from skal._dask._collections import check_dask_array
 from skal._dask._executors import current_executor
 from skal._dask._tasks import Preparation, digest_tiles, raw_rows
@@ -43,6 +45,7 @@ class DaskRows(ChunkedRows):
         self.shape = int(array.shape[0]), int(array.shape[1])
         self.dtype = array.dtype
         self._chunks: ArrayChunks | None = None
+        self._name = uuid4().hex
 
     def blocks(
         self,
@@ -61,7 +64,7 @@ class DaskRows(ChunkedRows):
                 f"device={str(device)!r}: passes over a dask array are computed on the CPUs of its workers; use "
                 "device='cpu' or 'auto'."
             )
-        preparation = Preparation(normalize, None if shift is None else shift.cpu(), factor, dtype)
+        preparation = Preparation(self._name, normalize, None if shift is None else shift.cpu(), factor, dtype)
         return DaskBlocks(self.chunks, current_executor(), preparation, tile_rows)
 
     @property
@@ -71,8 +74,14 @@ class DaskRows(ChunkedRows):
             executor = current_executor()
             tile_rows = tile_rows_of(self.shape[1])
             tiles = Tiles(tile_rows, max(tile_rows, sketch_tile_rows_of(self.shape[1])))
-            self._chunks = ArrayChunks(regroup(self.array, tiles, executor.memory_a_task()))
-            if 2 * self.array.nbytes <= executor.memory_limit():
+            array = regroup(self.array, tiles, executor.memory_a_task())
+            stays = 2 * array.nbytes <= executor.memory_limit()
+            bounds = None
+            if stays and not is_in_cluster(array):
+                starts = [start for start in accumulate(array.chunks[0][:-1], initial=0) if start % tiles.wide == 0]
+                bounds = executor.few_parts([*starts, self.shape[0]], array.nbytes // self.shape[0])
+            self._chunks = ArrayChunks(array, bounds)
+            if stays:
                 self._chunks.keep()
         return self._chunks
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +18,7 @@ from torch import Tensor
 from skal._core.blocks import TILE_ROWS, Block, SomeRows
 from skal._core.device import ordinary_torch
 from skal._core.memory import keep_freed_memory
-from skal._core.rows import PreparedRows
+from skal._core.rows import Norms, PreparedRows
 from skal._core.workers import on_workers
 from skal._dask._chunks import Recipe
 from skal._dask._packing import Packed, pack
@@ -43,13 +44,31 @@ _CPU = torch.device("cpu")
 class Preparation:
     """How the rows of a chunk become those that kernels see; see `Blocks`."""
 
+    pool: str  # which rows: one name for one content
     normalize: bool
     shift: Tensor | None
     factor: float
     dtype: torch.dtype
 
     def of(self, chunk: npt.NDArray[Any], first_row: int) -> PreparedRows:
-        return PreparedRows(chunk, _CPU, self.normalize, 0, self.shift, self.factor, self.dtype, first_row)
+        rows = PreparedRows(chunk, _CPU, self.normalize, 0, self.shift, self.factor, self.dtype, first_row)
+        shift = b"" if self.shift is None else self.shift.numpy().tobytes()
+        known = _norms_of(chunk, self.pool)
+        rows.norms = known.setdefault((self.normalize, shift, self.factor, self.dtype), rows.norms)
+        return rows
+
+
+_known: dict[int, tuple[str, dict[Hashable, Norms]]] = {}  # by the identity of a chunk that is in memory
+
+
+def _norms_of(chunk: Any, pool: str) -> dict[Hashable, Norms]:
+    """What earlier passes over a pool have found out of the rows of a chunk that stayed, by how they are prepared."""
+    number = id(chunk)
+    if number not in _known:
+        weakref.finalize(chunk, _known.pop, number, None).atexit = False
+    if number not in _known or _known[number][0] != pool:
+        _known[number] = pool, {}
+    return _known[number][1]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ __all__ = ["KMeansCheckpoint"]
 # A checkpoint takes as long as the disk takes; this much work may have to be done again.
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
-_FORMAT = "skal K-means checkpoint 1"
+_FORMAT = "skal K-means checkpoint 2"
 _STATE, _BEST = "state.", "best."
 _DECIDE_NOTHING = {"checkpoint_folder": None, "verbose": 0, "device": "cpu", "random_state": None}
 

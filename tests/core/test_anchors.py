@@ -107,7 +107,6 @@ def test_no_row_is_sent_to_an_anchored_cluster_only_because_it_is_empty(X, rng):
 def test_a_move_gains_at_least_what_is_promised(hartigan, X, rng):
     labels = uneven_labels(rng, len(X))
     descent = descent_of(X, labels)
-    descent._group_rows()
     found = descent._find_moves(MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan))
     target, gain = labels.copy(), descent.could_gain.numpy()
     target[found.row_idx] = found.goal

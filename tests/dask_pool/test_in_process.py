@@ -9,7 +9,7 @@ import torch
 
 import skal
 from skal import registry
-from skal._dask._chunks import Tiles, coarser
+from skal._dask._chunks import Tiles, few_parts
 from skal._dask._executors import InProcess
 from skal._dask._rows import DaskRows
 from skal.classifiers import LinearProbe
@@ -73,12 +73,31 @@ def test_which_chunks_hold_whole_tiles(narrow, wide, starts, fit):
 
 
 @pytest.mark.parametrize(
-    ("most_rows", "left"),
-    [(1, [0, 4, 8, 12, 15]), (8, [0, 8, 15]), (11, [0, 8, 15]), (12, [0, 12, 15]), (99, [0, 15])],
+    ("n_threads", "most_rows", "left"),
+    [
+        (1, 99, [0, 16, 32]),
+        (1, 12, [0, 12, 20, 32]),
+        (1, 8, [0, 8, 16, 24, 32]),
+        (1, 1, [*range(0, 33, 4)]),
+        (2, 99, [0, 8, 16, 24, 32]),
+        (2, 7, [*range(0, 33, 4)]),
+        (3, 99, [*range(0, 33, 4)]),
+        (4, 99, [*range(0, 33, 4)]),
+    ],
 )
-def test_fewer_bounds(most_rows, left):
-    assert coarser([0, 4, 8, 12, 15], most_rows) == left
-    assert coarser([0, 15], most_rows) == [0, 15]
+def test_few_parts(n_threads, most_rows, left):
+    assert few_parts([*range(0, 33, 4)], n_threads, most_rows) == left
+    assert few_parts([0, 32], n_threads, most_rows) == [0, 32]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 7, 64])
+def test_parts_taken_in_turn_are_as_even_as_the_chunks(n_threads, rng):
+    for _ in range(20):
+        bounds = [0, *np.cumsum(rng.integers(1, 9, size=rng.integers(1, 60))).tolist()]
+        sizes, as_they_were = np.diff(few_parts(bounds, n_threads, 99)), np.diff(bounds)
+        assert sizes.sum() == bounds[-1]
+        most = [max(each[thread::n_threads].sum() for thread in range(n_threads)) for each in (sizes, as_they_were)]
+        assert most[0] <= 1.05 * most[1]
 
 
 @pytest.mark.parametrize(("most", "rows"), [(1, 4), (4, 4), (11, 8), (15, 8), (16, 16), (40, 32)])

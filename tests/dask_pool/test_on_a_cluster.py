@@ -92,6 +92,23 @@ def test_chunks_that_are_not_kept_are_made_again_in_each_pass(is_stored, monkeyp
     assert inertia == expected("restricted")[1]
 
 
+@pytest.mark.parametrize("told", [None, False])
+def test_results_come_straight_from_workers_unless_the_client_is_told_otherwise(
+    told, monkeypatch, X, y, cluster, client, expected
+):
+    asked, plain = [], cluster.scheduler.handlers["gather"]
+
+    async def gather(**message):
+        asked.extend(key for key in message["keys"] if str(key).startswith("skal-"))
+        return await plain(**message)
+
+    monkeypatch.setitem(cluster.scheduler.handlers, "gather", gather)
+    client.direct_to_workers = told
+    np.testing.assert_array_equal(outcome("lloyd", in_chunks(X, 8192), y)[0], expected("lloyd")[0])
+    assert bool(asked) is (told is False)
+    assert client.direct_to_workers is told
+
+
 def test_nothing_is_left_in_the_cluster(X, y, cluster, client):
     outcome("restricted", in_chunks(X, 4096), y)
     deadline = time.monotonic() + 10
@@ -121,7 +138,7 @@ class Executions(SchedulerPlugin):
     def note_what_is_lost(self, address):
         worker = self.scheduler.workers[address]
         for task in {*worker.has_what, *worker.processing}:
-            self.n_lost += str(task.key).startswith("skal-") * (1 + len(task.dependencies) * ("join_rows" in task.key))
+            self.n_lost += str(task.key).startswith("skal-") * (1 + len(task.dependencies) * ("join-rows" in task.key))
 
 
 class Killer:
@@ -214,8 +231,7 @@ def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client
         outcome("restricted", in_chunks(X, 4096), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
-    n_parts = len(range(0, len(X), 4096))  # of the principal coordinates, which `map` does not make
-    n_kept = n_parts + len(range(0, len(X), 8192))  # joined by two
+    n_kept = len(range(0, len(X), 8192))  # principal coordinates, which `map` does not make, of chunks joined by two
     n_again = sum(killer.executions.times.values()) - killer.n_blocks - n_kept
     assert 0 < n_again <= killer.executions.n_lost
 
@@ -267,7 +283,7 @@ def test_rows_that_kill_every_worker_are_named(X, cluster, client):
     pool = in_chunks(X, 4096).map_blocks(deadly, dtype=X.dtype, meta=X[:0])
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        pytest.raises(RuntimeError, match=r"Rows 8192 to 12287 of X end every worker.*Give workers more memory"),
+        pytest.raises(RuntimeError, match=r"Rows 8192 to 16383 of X end every worker.*Give workers more memory"),
     ):
         KMeansSampler(12, random_state=0).fit(pool)
     client.wait_for_workers(2, timeout=60)

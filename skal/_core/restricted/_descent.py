@@ -15,6 +15,7 @@ from skal._core.blocks import Blocks, SomeRows
 from skal._core.cluster_sums import ClusterSums
 from skal._core.ordering import rank_within
 from skal._core.products import total
+from skal._core.restricted._estimates import decode, unit_above
 from skal._core.restricted._moves import (
     MoveCosts,
     best_moves,
@@ -33,9 +34,12 @@ _PASSES_BETWEEN_REGROUPINGS = 5
 _SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
 _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the inertia differed by less than 0.1 %
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
+_MOST_COST_OF_HALF_NORM = 8.0  # of the longest row: twice half the square of twice its length
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
 
-_KEPT = ("labels", "centers", "could_gain", "cost")  # of the state, as they are
+# Of the state, as they are.
+_KEPT = ("labels", "centers", "could_gain", "cost")
+_KEPT_FACTS = ("inertia", "n_rounds", "n_passes", "has_begun")
 
 OnIteration = Callable[[int, float], object]
 
@@ -84,23 +88,17 @@ class Descent:
         self.total_sq_norm = 2.0 * total(self.half_sq_norms)
         self.scatter = self.clusters.scatter()
         self.inertia = self.total_sq_norm - total(self.scatter)
+        self.unit = unit_above(_MOST_COST_OF_HALF_NORM * float(self.half_sq_norms.max()))
         self.could_gain = torch.full_like(self.half_sq_norms, torch.inf)  # in the next pass, for all that is known
         self.cost = torch.zeros_like(self.half_sq_norms)
         self.n_rounds = self.n_passes = 0  # of swaps, and of passes after them
-        self.groups = labels.new_empty(0)  # of the labels when rows were grouped; before the first pass there are none
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether swaps are over, where there are any, and passes have begun."""
-        return len(self.groups) > 0
+        self.has_begun = False  # whether swaps are over, where there are any, and passes have begun
 
     def state(self) -> RunState:
         """Say where the descent is, between two passes or rounds of swaps, for `of_state`."""
         tensors = {name: getattr(self, name) for name in _KEPT} | self.clusters.tensors()
-        if self.has_begun:
-            tensors["groups"] = self.groups
         around = self.surroundings.state()
-        facts = {"inertia": self.inertia, "n_rounds": self.n_rounds, "n_passes": self.n_passes}
+        facts = {name: getattr(self, name) for name in _KEPT_FACTS}
         return RunState(tensors | around.tensors, facts | around.facts)
 
     @classmethod
@@ -112,9 +110,8 @@ class Descent:
         descent = cls(pool, labels, len(clusters.counts), surroundings, n_looked_up, anchors, clusters)
         for name in _KEPT:
             setattr(descent, name, state.tensors[name])
-        descent.inertia = state.facts["inertia"]
-        descent.n_rounds, descent.n_passes = state.facts["n_rounds"], state.facts["n_passes"]
-        descent.groups = state.tensors.get("groups", descent.groups)
+        for name in _KEPT_FACTS:
+            setattr(descent, name, state.facts[name])
         return descent
 
     def run(
@@ -127,13 +124,11 @@ class Descent:
         keep: Keep = keep_nothing,
     ) -> int:
         """Make passes until there are `n_passes`, after `n_before` of others; return how many there are."""
-        if not self.has_begun:
-            self._group_rows()
+        self.has_begun = True
         for step in range(self.n_passes, n_passes):
             keep(self.state)
             if self.surroundings.age >= _PASSES_BETWEEN_REGROUPINGS and len(self.surroundings.near.candidates) > 1:
                 self.surroundings.renew(self.centers)
-                self._group_rows()
             before = self.inertia
             costs = MoveCosts.of(self.centers, self.clusters, self.surroundings.near, hartigan)
             moves = self._find_moves(costs)
@@ -179,28 +174,27 @@ class Descent:
         shift = torch.linalg.vector_norm(self.centers - centers, dim=1)
         away, home = weights(self.clusters, hartigan)
         away_change, home_change = (away - before.away).abs_(), (home - before.home).abs_()
-        candidates = self.surroundings.near.padded
-        most_shift, most_change = (change[candidates].amax(dim=1)[self.groups] for change in (shift, away_change))
+        near = self.surroundings.near
+        most_shift, most_change = (
+            change[near.padded].amax(dim=1)[near.group_of_center] for change in (shift, away_change)
+        )
         distance = (2.0 * self.cost).sqrt_()
-        self.could_gain += _SHARE_OF_SHIFT * distance * (shift[self.labels] + most_shift)
-        self.could_gain += _SHARE_OF_SHIFT * self.cost * (home_change[self.labels] + most_change)
+        self.could_gain += _SHARE_OF_SHIFT * distance * (shift + most_shift)[self.labels]
+        self.could_gain += _SHARE_OF_SHIFT * self.cost * (home_change + most_change)[self.labels]
 
     def take_over(self, on_sketch: Descent) -> None:
         """Leave rows alone at first that could not gain on a sketch, with some share of their cost to spare."""
         self.cost = on_sketch.cost
         self.could_gain = on_sketch.could_gain + _SHARE_OF_COST * on_sketch.cost
 
-    def _group_rows(self) -> None:
-        self.groups = self.surroundings.near.group_of_center[self.labels]
-
     def _find_moves(self, costs: MoveCosts) -> Moves:
         """Find the moves that gain; rows that could not, for all that is known, are left alone."""
         row_idx = (self.could_gain > 0).nonzero().flatten()
-        rows = SomeRows(row_idx, (self.labels[row_idx], self.groups[row_idx]), self.pool.n_rows)
-        gain, self.cost[row_idx], goal, is_nearer = self.pool.map_gather(best_moves, costs, [rows])
-        self.could_gain[row_idx] = gain
-        gains = gain > 0
-        return Moves(row_idx[gains], goal, gain[gains], is_nearer)
+        rows = SomeRows(row_idx, (self.labels[row_idx],), self.pool.n_rows)
+        cost, loss, gains, gain, goal, is_nearer = self.pool.map_gather(best_moves, (costs, self.unit), [rows])
+        self.cost[row_idx] = decode(cost, self.unit)
+        self.could_gain[row_idx] = decode(loss, self.unit).neg_().masked_scatter_(gains, gain)
+        return Moves(row_idx[gains], goal, gain, is_nearer)
 
     def _fill_empty(self, cost: Tensor) -> Tensor:
         """Give each empty cluster one of the costliest rows, no two from one cluster; return those rows.
@@ -225,10 +219,7 @@ class Descent:
         (found,) = self.pool.map_gather(look_up, (self.centers, half_norms), [rows])
         moves = found != self.labels[row_idx]
         moved = row_idx[moves]
-        if not self._try_move(moved, found[moves]):
-            return moved[:0]
-        self._group_rows()
-        return moved
+        return moved if self._try_move(moved, found[moves]) else moved[:0]
 
     def _move(self, moves: Moves, hartigan: bool) -> None:
         """Apply the moves that gain.

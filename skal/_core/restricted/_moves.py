@@ -15,6 +15,7 @@ from skal._core.cluster_sums import ClusterSums, SumsOfMoves
 from skal._core.distances import half_sq_norms, lowest, nearest_center
 from skal._core.ordering import stable_order
 from skal._core.products import affine
+from skal._core.restricted._estimates import encode
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
 
 __all__ = [
@@ -67,33 +68,42 @@ def weights(clusters: ClusterSums, hartigan: bool) -> tuple[Tensor, Tensor]:
     return torch.where(is_anchored, one, counts / (counts + 1)), torch.where(is_anchored, one, alone)
 
 
-def best_moves(block: Block, per_row: tuple[SomeRows], costs: MoveCosts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def best_moves(
+    block: Block, per_row: tuple[SomeRows], shared: tuple[MoveCosts, float]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Find for some rows of a block the best other cluster nearby and what the row would gain there.
 
     Parameters
     ----------
-    per_row : m rows, with the label of each, and the group that its label was in when rows were grouped; int64.
+    per_row : m rows, with the label of each, int64.
+    shared : what clusters cost, and the unit in which numbers are encoded (`skal._core.restricted._estimates`).
 
     Returns
     -------
-    gain : Tensor of shape (m,)
-        Half the fall of the inertia if this row alone moved.
-    cost : Tensor of shape (m,)
-        Half of what the row costs where it is.
+    cost : uint8 Tensor of shape (m,)
+        Half of what the row costs where it is, encoded.
+    loss : uint8 Tensor of shape (m,)
+        Half the rise of the inertia if this row alone moved, encoded; 0 if it falls.
+    gains : bool Tensor of shape (m,)
+        Whether it falls.
+    gain : Tensor, of the rows that gain
+        Half its fall.
     target : int64 Tensor, of the rows that gain
     is_nearer : bool Tensor, of the rows that gain
         Whether the target's center is nearer than the row's own: such rows may move all at once.
     """
-    (rows,) = per_row
+    (rows,), (costs, unit) = per_row, shared
     target = rows.values[0].clone()
-    gain, cost = (torch.empty(len(rows), dtype=costs.away.dtype, device=block.device) for _ in range(2))
+    loss = torch.empty(len(rows), dtype=costs.away.dtype, device=block.device)
+    estimates = torch.empty((2, len(rows)), dtype=torch.uint8, device=block.device)  # of cost and loss
     is_nearer = torch.zeros(len(rows), dtype=torch.bool, device=block.device)
     n_groups, n_before = len(costs.near.candidates), 0
     for where in block.slices():
         of_tile = rows[where]
         if len(of_tile) == 0:
             continue
-        labels, groups = of_tile.values
+        (labels,) = of_tile.values
+        groups = costs.near.group_of_center[labels]
         order = stable_order(groups, n_groups)
         sizes = torch.bincount(groups, minlength=n_groups).tolist()
         tile = block.tile(where)
@@ -114,13 +124,14 @@ def best_moves(block: Block, per_row: tuple[SomeRows], costs: MoveCosts) -> tupl
             is_nearer[which] = leave / costs.away[goal].clamp_(min=0.5) < stay
             stay *= costs.home[label]
             target[which] = goal
-            gain[which] = stay - leave
-            cost[which] = stay
+            lost = leave - stay
+            loss[which] = lost
+            estimates[:, which] = encode(torch.stack((stay, lost)), unit)
 
         block.map(move, stretches(sizes, ROWS_AT_ONCE[block.device.type]))
         n_before += len(of_tile)
-    gains = gain > 0
-    return gain, cost, target[gains], is_nearer[gains]
+    gains = loss < 0
+    return estimates[0], estimates[1], gains, -loss[gains], target[gains], is_nearer[gains]
 
 
 def _compare(
