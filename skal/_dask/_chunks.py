@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -151,13 +151,18 @@ class ArrayChunks(Chunks):
                 return self._recipe(position)
             return self._future(position, client)
         if position not in self._kept or self._kept[position].status not in ("pending", "finished"):
-            self._kept[position] = self._future(position, client)
+            # At first all at once, which the scheduler deals out evenly; one after the other, it may give most to one.
+            self._kept.update(self._make([position] if self._kept else range(len(self)), client))
         return self._kept[position]
 
+    def _make(self, positions: Sequence[int], client: Client) -> dict[int, Future[Any]]:
+        if self._futures or not all(self._recipe(position).is_small for position in positions):
+            return {position: self._future(position, client) for position in positions}
+        recipes = [self._recipe(position) for position in positions]
+        keys = [f"chunk-{uuid4().hex}" for _ in positions]
+        return dict(zip(positions, client.map(Recipe.make, recipes, key=keys), strict=True))
+
     def _future(self, position: int, client: Client) -> Future[Any]:
-        # One task, so that what is joined is made by one worker, where that is short to say.
-        if not self._futures and self._recipe(position).is_small:
-            return client.submit(Recipe.make, self._recipe(position), key=f"chunk-{uuid4().hex}")
         future: Future[Any] = client.get(self._graphs[position], [self._keys[position]], sync=False)[0]
         return future
 

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from contextlib import nullcontext
 
 import dask
@@ -74,6 +75,26 @@ def test_a_persisted_array(X, y, client, expected):
     assert inertia == expected("restricted")[1]
 
 
+def test_a_stored_pool_that_stays_is_dealt_out_evenly(tmp_path, X, y, cluster, client, expected):
+    np.save(tmp_path / "pool.npy", X)
+    path = str(tmp_path / "pool.npy")
+
+    def read(block_info=None):
+        (start, stop), _ = block_info[None]["array-location"]
+        return np.load(path, mmap_mode="r")[start:stop]
+
+    executions = Executions(cluster.scheduler)
+    cluster.scheduler.add_plugin(executions, name="executions", idempotent=False)
+    try:
+        pool = da.map_blocks(read, chunks=in_chunks(X, 4096).chunks, dtype=X.dtype, meta=X[:0])
+        picks, inertia, _ = outcome("restricted", pool, y)
+    finally:
+        cluster.scheduler.remove_plugin("executions")
+    np.testing.assert_array_equal(picks, expected("restricted")[0])
+    assert inertia == expected("restricted")[1]
+    assert sorted(executions.made_by.values()) == [2, 2]
+
+
 @pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "in_memory"])
 def test_chunks_that_are_not_kept_are_made_again_in_each_pass(is_stored, monkeypatch, tmp_path, X, y, client, expected):
     np.save(tmp_path / "pool.npy", X)
@@ -130,8 +151,11 @@ class Executions(SchedulerPlugin):
 
     def __init__(self, scheduler):
         self.scheduler, self.times, self.n_lost = scheduler, {}, 0
+        self.made_by = Counter()
 
     def transition(self, key, start, finish, *args, **kwargs):
+        if start == "processing" and finish == "memory" and str(key).startswith("chunk-"):
+            self.made_by[kwargs["worker"]] += 1
         if start == "processing" and finish == "memory" and str(key).startswith("skal-"):
             self.times[key] = self.times.get(key, 0) + 1
 
