@@ -1,7 +1,8 @@
 """K-means over a pool in shards: time and memory on a cluster here and in one process, and what goes over the wire.
 
 The peer is scikit-learn's MiniBatchKMeans, which goes over the same shards once, in this process; its inertia is that
-of all rows at their nearest centroids. Peaks of memory are those of whole processes, files that are mapped included.
+of all rows at their nearest centroids, which ours need not be (`--nearest`). Peaks of memory are those of
+whole processes, files that are mapped included.
 
     python -m benchmarks.bench_dask --rows 524288 --features 512 --runs cluster alone
     python -m benchmarks.bench_dask --rows 8388608 --features 256 --memory-limit 1GiB --folder DIR --runs cluster
@@ -85,6 +86,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the shards are kept; they are used if they are there")
     parser.add_argument("--checkpoint", type=Path, help="folder; a fit that was killed goes on from there")
     parser.add_argument("--verbose", action="store_true", help="print the inertia of each pass")
+    parser.add_argument(
+        "--nearest", action="store_true", help="print the inertia of nearest centroids, too, as the peer's is"
+    )
     parser.add_argument("--runs", nargs="+", default=["cluster", "alone"], choices=["cluster", "alone", "peer"])
     parser.add_argument("--batch", type=int, default=8192, help="rows that the peer takes at a time")
     arguments = parser.parse_args()
@@ -170,6 +174,9 @@ def fit(X: object, arguments: argparse.Namespace, name: str) -> Outcome:
         sampler.fit(X)
     print(f"{name}: {taken['seconds']:.1f} s, inertia {sampler.inertia_:.1f}, {sampler.n_iter_} passes")
     print_process(taken)
+    if arguments.nearest:
+        _, distances = sampler.assign(X)
+        print(f"{name}: inertia {np.square(distances).sum():.1f} with each row at its nearest centroid")
     return taken["seconds"], sampler.selected_indices_, sampler.inertia_
 
 
