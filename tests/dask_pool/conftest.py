@@ -1,5 +1,7 @@
 """A pool small enough for a test, in tiles small enough to give it several blocks."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -58,11 +60,11 @@ def cluster(forked_workers):
         "distributed.comm.timeouts.connect": "10s",
         "distributed.deploy.lost-worker-timeout": "600s",  # 15 s are too few to import torch where it is busy
     }
-    with (
-        dask.config.set(timeouts),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB") as cluster,
-    ):
+    with dask.config.set(timeouts):
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GiB")
         yield cluster
+        with suppress(KeyError):  # its last step, if a worker died of which it had not heard
+            cluster.close()
 
 
 @pytest.fixture
