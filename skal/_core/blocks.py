@@ -262,11 +262,7 @@ class Blocks:
 
     def keep_beside(self, *works: Callable[[], Any]) -> list[Any]:
         """Do some works and return their results; meanwhile other workers read the rows, if all of them can be kept."""
-        try:
-            return self._rows.keep_beside(*works)
-        except ValueError:
-            self.check_finite()  # names the first bad row, wherever the works have found one
-            raise
+        return self._rows.keep_beside(*works)
 
     def take(self, row_idx: Any) -> Tensor:
         """Return some rows, prepared exactly as in the tiles, shape (len(row_idx), d)."""

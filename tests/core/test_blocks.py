@@ -117,6 +117,14 @@ def test_rows_are_kept_beside_other_work_where_all_of_them_fit(rows_that_fit, rn
     assert torch.equal(all_rows(pool), all_rows(Blocks(X, CPU, normalize=True)))
 
 
+def test_the_first_bad_row_is_named_where_the_other_work_finds_a_later_one(rng):
+    X = rng.normal(size=(5000, 6)).astype(np.float16)
+    X[[2000, 4000]] = np.nan
+    pool = Blocks(X, CPU, normalize=True, resident_bytes=5000 * 6 * 4)
+    with on_workers(2), pytest.raises(ValueError, match="row 2000 is the first"):
+        pool.keep_beside(lambda: pool.take([4000]))
+
+
 def test_large_memory_is_like_any_other():
     rows = empty_rows((3000, 1000), torch.float32, CPU)
     rows.fill_(2.0)
