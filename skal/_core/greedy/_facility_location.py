@@ -22,6 +22,7 @@ _Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # position of the candidate,
 _MOST_CANDIDATES, _BOUNDED_CANDIDATES = 1024, 64
 _COLUMN_BYTES = 1 << 27
 _MOST_PAIRS = 1 << 25  # 8 bytes each
+_MOST_AT_ONCE = _MOST_PAIRS * 3 // 8  # 32 bytes each while they are sorted
 _FEW = 1 / 16  # of the rows to be covered
 # Less than this share of all that is covered is what rounding leaves of nothing.
 _NEGLIGIBLE = 1e-12
@@ -52,8 +53,11 @@ class FacilityLocation(Objective):
     With r rows to be covered (n unless told otherwise), the gain of every row is computed once, ``n·r`` similarities,
     and then of those that could win. Where the similarity has bounds, float32 bounds all gains from above and float64
     decides among the few that are left. A candidate that then may add something at few rows only is never compared
-    with the others again. Memory: three vectors of length r, the columns of as many candidates as fit 128 MiB, at
-    least one, and 256 MiB of such pairs of a candidate and a row at the most, half as much again while they move.
+    with the others again. Where that holds for most candidates from the start, and the kernel says how far it reaches,
+    only near pairs are looked for: half of all products where candidates and rows are the same, and of few principal
+    coordinates where few pairs are near. Memory: three vectors of length r, the columns of as many candidates as fit
+    128 MiB, at least one, and 256 MiB of such pairs of a candidate and a row at the most, half as much again while they
+    move.
 
     Gains are computed in float64 and compared in float32, so that the last digits of a sum decide nothing:
     among gains that agree to seven digits, the lowest row wins.
@@ -93,6 +97,7 @@ class FacilityLocation(Objective):
         ones = torch.ones(n_references, dtype=torch.float64, device=similarity.device)
         self._weights = ones if weights is None else weights.to(ones)
         self._coverage = torch.zeros_like(ones)
+        self._is_new = True
         self._open = OpenPairs(self.n_rows, _MOST_PAIRS if similarity.device.type == "cpu" else 0)
         covered_by = np.empty(0, dtype=np.int64) if covered_by is None else covered_by
         for start in range(0, len(covered_by), _MOST_CANDIDATES):
@@ -115,8 +120,18 @@ class FacilityLocation(Objective):
         """Bound the gains of any number of rows from above, (m,)."""
         if self._bounded is None:
             return super().upper_bounds(row_idx)
+        if self._is_new and len(row_idx) == self.n_rows:
+            self._compare_what_is_near(self._bounded)
         parts = [row_idx[start : start + _MOST_CANDIDATES] for start in range(0, len(row_idx), _MOST_CANDIDATES)]
         return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
+
+    def _compare_what_is_near(self, bounded: RowSimilarity) -> None:
+        """Find all pairs of a candidate and a row at which it may add something, if these are few."""
+        self._is_new = False
+        found = bounded.pairs_above(self._coverage, _FEW, _MOST_AT_ONCE)
+        if found is not None:
+            pairs, upper = found
+            self._open.put_all(pairs.candidates, pairs.references, upper.numpy(), len(self._coverage))
 
     def _upper_bounds(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
         is_open = self._open.are_known(row_idx)
@@ -173,6 +188,7 @@ class FacilityLocation(Objective):
     def cover(self, column: Tensor) -> None:
         """Add the candidate that has this column."""
         torch.maximum(self._coverage, column, out=self._coverage)
+        self._is_new = False
 
     def gains_of_columns(self, columns: Tensor) -> np.ndarray:
         """What candidates would add whose columns, (m, n), are at hand."""

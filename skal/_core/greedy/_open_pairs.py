@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 __all__ = ["OpenPairs"]
 
@@ -68,6 +69,22 @@ class OpenPairs:
         self._sizes[row_idx] = sizes
         self._is_known[row_idx] = True
         self._n_used = new.stop
+
+    def put_all(
+        self,
+        row_idx: npt.NDArray[np.int32],
+        references: npt.NDArray[np.int32],
+        similarities: npt.NDArray[np.float32],
+        n_references: int,
+    ) -> None:
+        """Keep the pairs of all candidates, one an entry; those that are not there add nothing."""
+        shape = len(self._sizes), n_references
+        by_candidate = sparse.coo_array((similarities, (row_idx, references)), shape=shape).tocsr()
+        self._starts = by_candidate.indptr[:-1].astype(np.int64)
+        self._sizes = np.diff(by_candidate.indptr).astype(np.int64)
+        self._references, self._similarities = by_candidate.indices, by_candidate.data
+        self._n_used = len(self._references)
+        self._is_known[:] = True
 
     def upper_bounds(
         self, row_idx: npt.NDArray[np.int64], coverage: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Block, Blocks, Tile
+from skal._core.greedy._near_pairs import NearPairs, near_pairs
 from skal._core.greedy._sq_dist import Float32Bounds
 
 __all__ = ["RBF", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
@@ -18,6 +19,7 @@ __all__ = ["RBF", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
 Result = TypeVar("Result")
 
 _ROUNDED_UP = 1 + 2.0**-20  # more than a kernel may lose to single roundings in float32
+_SPARE = 2.0**-40  # more than float64 may lose where a kernel is turned round, in units of its scale
 _COARSEST = 0.05  # of the kernel's scale: where float32 sees no more than that, its bounds rule nothing out
 
 
@@ -40,7 +42,8 @@ class Kernel(Protocol):
 
     One that never rises with the squared distance ``‖x‖² + ‖y‖² − 2·x·y`` says so by ``falls_with_distance = True``
     and takes float32 too. It is then bounded by float32 products, which is several times faster. One that is 0 or 1
-    says so by ``is_zero_or_one = True``.
+    says so by ``is_zero_or_one = True``. One that has a method ``sq_reach``, which turns similarities (t,) into the
+    squared distances (t,) from which on no similarity is above them, is compared only with rows that are nearer.
     """
 
     def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
@@ -118,6 +121,32 @@ class RowSimilarity:
         similarities = self._upper_similarities(candidate_idx)
         return self._references.map_tiles(lambda tile: work(tile.slice, similarities(tile)))
 
+    def pairs_above(self, similarity: Tensor, most_share: float, most_pairs: int) -> tuple[NearPairs, Tensor] | None:
+        """Find the candidates that could be more similar to a row to be covered than so much.
+
+        Parameters
+        ----------
+        similarity : float64 Tensor of shape (r,)
+            One for each row that is to be covered.
+        most_share : float
+        most_pairs : int
+
+        Returns
+        -------
+        NearPairs and float32 Tensor of shape (p,), or None
+            The pairs, and numbers that their similarities are not above. None where these are more than so large a
+            share of all pairs, or more than so many, or the kernel does not say how far it reaches.
+        """
+        if self.device.type != "cpu" or not hasattr(self._kernel, "sq_reach"):
+            return None
+        limits = self._kernel.sq_reach(similarity).numpy()
+        pairs = near_pairs(self._candidates, self._references, limits, most_share, most_pairs)
+        if pairs is None:
+            return None
+        sq_dist = torch.from_numpy(pairs.sq_dist)[:, None]
+        upper = self._kernel(torch.zeros_like(sq_dist), sq_dist, sq_dist.new_zeros(1)).squeeze(1)
+        return pairs, self._rounded_up(upper)
+
     def at(self, candidate: int, reference_idx: np.ndarray) -> Tensor:
         """Similarities of one candidate to some rows, float64 of shape (len(reference_idx),)."""
         rows = self._references.take(reference_idx).double()
@@ -142,9 +171,12 @@ class RowSimilarity:
         def of(tile: Tile) -> Tensor:
             products = tile.rows.float() @ candidates.T
             upper = self._kernel(products, self._deflated[tile.slice, None], sq_norms)
-            return upper if getattr(self._kernel, "is_zero_or_one", False) else upper.mul_(_ROUNDED_UP)
+            return self._rounded_up(upper)
 
         return of
+
+    def _rounded_up(self, upper: Tensor) -> Tensor:
+        return upper if getattr(self._kernel, "is_zero_or_one", False) else upper.mul_(_ROUNDED_UP)
 
 
 @dataclass(frozen=True)
@@ -176,6 +208,10 @@ class RBF:
         sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms).clamp_(min=0)
         return sq_dist.mul_(-1.0 / self.sigma**2).exp_()
 
+    def sq_reach(self, similarity: Tensor) -> Tensor:
+        """Return the squared distance from which on similarities are no higher."""
+        return (-similarity.log() * self.sigma**2).add_(_SPARE * self.sigma**2)
+
 
 @dataclass(frozen=True)
 class TopHat:
@@ -206,6 +242,10 @@ class TopHat:
         sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms)
         return (sq_dist < self.radius**2).to(sq_dist.dtype)
 
+    def sq_reach(self, similarity: Tensor) -> Tensor:
+        """Return the squared distance from which on similarities are no higher."""
+        return torch.where(similarity < 1, self.radius**2, -torch.inf).to(similarity.dtype)
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -234,6 +274,10 @@ class Linear:
     def __call__(self, products: Tensor, sq_norms: Tensor, candidate_sq_norms: Tensor) -> Tensor:
         sq_dist = products.mul_(-2.0).add_(sq_norms).add_(candidate_sq_norms).clamp_(min=0)
         return sq_dist.mul_(-0.25 / self.sigma**2).add_(1.0).clamp_(min=0)
+
+    def sq_reach(self, similarity: Tensor) -> Tensor:
+        """Return the squared distance from which on similarities are no higher."""
+        return (1.0 + _SPARE - similarity).mul_(4.0 * self.sigma**2)
 
 
 def _sq_norms(block: Block, per_row: tuple[Tensor, ...], shared: None) -> tuple[Tensor]:
