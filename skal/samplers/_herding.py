@@ -8,7 +8,7 @@ import torch
 from skal._core.blocks import Blocks
 from skal._core.greedy import RBF, FacilityLocation, LazyGreedy, Linear, RowSimilarity, TopHat
 from skal._core.kmeans import partition
-from skal._core.purity import distance_to_other_clusters
+from skal._core.purity import kth_distance_to_other_clusters
 from skal.samplers._candidates import sampled_candidates
 from skal.samplers._kmeans import KMeansSampler
 
@@ -156,6 +156,6 @@ def pure_radius(clusters, view, rng):
     n_rows = view.n_rows
     row_idx = np.arange(n_rows) if n_rows <= _BALLS else np.sort(rng.choice(n_rows, size=_BALLS, replace=False))
     labels = torch.from_numpy(clusters.labels_.astype(np.int64)).to(view.device)
-    distances = np.sort(distance_to_other_clusters(view.blocks, labels, row_idx)) / view.frame.factor
-    radius = float(distances[int((1 - _PURE_SHARE) * len(distances) + 1e-9)])
+    n_impure = int((1 - _PURE_SHARE) * len(row_idx) + 1e-9)
+    radius = kth_distance_to_other_clusters(view.blocks, labels, row_idx, n_impure) / view.frame.factor
     return radius if 0 < radius < np.inf else 1.0

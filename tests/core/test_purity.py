@@ -6,18 +6,44 @@ import torch
 
 from skal._core import purity
 from skal._core.blocks import Blocks
-from skal._core.purity import distance_to_other_clusters
+from skal._core.purity import kth_distance_to_other_clusters
 
 
-@pytest.mark.parametrize("rows_at_once", [3, 1024])
-@pytest.mark.parametrize("n_clusters", [1, 2, 7])
-def test_the_nearest_row_of_another_cluster(n_clusters, rows_at_once, rng, monkeypatch):
-    monkeypatch.setattr(purity, "_ROWS_AT_ONCE", rows_at_once)
-    X, labels = rng.normal(size=(90, 3)).astype(np.float32), rng.integers(0, n_clusters, size=90)
-    row_idx = rng.permutation(90)[:40]
-    blocks = Blocks(X, torch.device("cpu"), tile_rows=16)
-    blocks.check_finite()
-    found = distance_to_other_clusters(blocks, torch.from_numpy(labels), row_idx)
+def nearest_of_others(X, labels, row_idx):
     distances = np.sqrt(np.square(X[row_idx, None].astype(float) - X).sum(axis=2))
     distances[labels[row_idx, None] == labels] = np.inf
-    np.testing.assert_allclose(found, distances.min(axis=1), rtol=1e-6)
+    return distances.min(axis=1)
+
+
+@pytest.mark.parametrize("at_once", [3, 2048])
+@pytest.mark.parametrize("n_components", [1, 2, 64], ids="{} axes".format)
+@pytest.mark.parametrize("n_clusters", [1, 2, 7])
+def test_the_kth_distance_to_another_cluster(n_clusters, n_components, at_once, rng, monkeypatch):
+    monkeypatch.setattr(purity, "_COMPONENTS", n_components)
+    monkeypatch.setattr(purity, "_ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(purity, "_OTHERS_AT_ONCE", at_once)
+    X, labels = rng.normal(size=(90, 3)).astype(np.float32), rng.integers(0, n_clusters, size=90)
+    X[80:] = X[:10]  # some are copies of rows of other clusters
+    row_idx = rng.permutation(90)[:40]
+    blocks = Blocks(X, torch.device("cpu"), tile_rows=16)
+    expected = np.sort(nearest_of_others(X, labels, row_idx))
+    for k in (0, 1, 5, 20, 39):
+        found = kth_distance_to_other_clusters(blocks, torch.from_numpy(labels), row_idx, k)
+        assert found == pytest.approx(expected[k], rel=1e-12)
+
+
+def test_most_rows_are_compared_on_the_axes_alone(rng, monkeypatch):
+    X = (rng.normal(size=(2000, 200)) * 0.95 ** np.arange(200)).astype(np.float32)
+    labels = (X[:, 0] > 0).astype(np.int64)
+    compared = []
+    distances = purity._Search.distances
+
+    def count(search, positions, others):
+        compared.append(len(positions))
+        return distances(search, positions, others)
+
+    monkeypatch.setattr(purity._Search, "distances", count)
+    row_idx = np.arange(0, 2000, 2)
+    found = kth_distance_to_other_clusters(Blocks(X, torch.device("cpu")), torch.from_numpy(labels), row_idx, 50)
+    assert found == pytest.approx(np.sort(nearest_of_others(X, labels, row_idx))[50], rel=1e-12)
+    assert sum(compared) < 2 * len(row_idx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.distances import lowest
 from skal._core.greedy._sq_dist import Float32Bounds
 from skal._core.products import affine, product
 from skal._core.projection import PrincipalAxes, project
@@ -42,7 +43,7 @@ class ComparedRows:
 
     def lower_sq_dist(self, others: ComparedRows) -> Tensor:
         """Bound the squared distances to others (k, d), float32 of shape (m, k)."""
-        return self._score(others).sub_(self.half_norms[:, None]).mul_(-2.0)
+        return self.scores(others).add_(self.half_norms[:, None]).mul_(2.0)
 
     def pairs_below(self, others: ComparedRows, limits: npt.NDArray[np.float64]) -> _Pairs:
         """Find the pairs with others whose squared distance could be below the limit of the row, one of (m,).
@@ -53,31 +54,31 @@ class ComparedRows:
         sq_dist : float32 ndarray of shape (p,)
             Bounds from below.
         """
-        score = self._score(others).numpy()
-        least = (self.half_norms.numpy() - 0.5 * limits).astype(np.float32)
-        places = np.flatnonzero(score > least[:, None])
+        score = self.scores(others)
+        most = torch.from_numpy((0.5 * limits - self.half_norms.cpu().numpy()).astype(np.float32)).to(score.device)
+        places = np.flatnonzero((score < most[:, None]).cpu().numpy())
         row_pos, other_pos = np.divmod(places, len(others.rows))
-        return row_pos, other_pos, 2.0 * (self.half_norms.numpy()[row_pos] - score.ravel()[places])
+        of_pairs = score.flatten()[torch.from_numpy(places).to(score.device)].cpu().numpy()
+        return row_pos, other_pos, 2.0 * (self.half_norms.cpu().numpy()[row_pos] + of_pairs)
 
     def lower_sq_dist_of_pairs(
         self, others: ComparedRows, row_pos: npt.NDArray[np.int64], other_pos: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         """Bound the squared distances of some pairs with others, (p,)."""
-        first, second = torch.from_numpy(row_pos), torch.from_numpy(other_pos)
-        products = torch.empty(len(first))
+        first, second = (torch.from_numpy(positions).to(self.rows.device) for positions in (row_pos, other_pos))
+        products = self.rows.new_empty(len(first))
         at_once = max(1, _ELEMENTS_AT_ONCE // max(1, self.rows.shape[1]))
         for start in range(0, len(first), at_once):
             part = slice(start, start + at_once)
             both = self.rows.index_select(0, first[part]).mul_(others.rows.index_select(0, second[part]))
             torch.sum(both, dim=1, out=products[part])
-        lower: npt.NDArray[np.float32] = (
-            self.half_norms[first].add_(others.half_norms[second]).sub_(products).mul_(2.0).numpy()
-        )
+        half = self.half_norms[first].add_(others.half_norms[second]).sub_(products)
+        lower: npt.NDArray[np.float32] = half.mul_(2.0).cpu().numpy()
         return lower
 
-    def _score(self, others: ComparedRows) -> Tensor:
-        """``x·y − ½‖y‖²``, shape (m, k)."""
-        return affine(-others.half_norms, self.rows, others.rows.T)
+    def scores(self, others: ComparedRows) -> Tensor:
+        """``½‖y‖² − x·y``, shape (m, k)."""
+        return affine(others.half_norms, self.rows, others.rows.T, alpha=-1)
 
 
 @dataclass(frozen=True)
@@ -107,25 +108,42 @@ class ProjectedRows:
         n_features, n_components = axes.directions.shape
         directions = axes.directions.double()
         gram = directions.T @ directions
-        stretch = 1.0 + float(torch.linalg.matrix_norm(gram - torch.eye(n_components, dtype=gram.dtype)))
+        stretch = 1.0 + float(
+            torch.linalg.matrix_norm(gram - torch.eye(n_components, dtype=gram.dtype, device=gram.device))
+        )
         length = 1.01 * (longest + float(axes.mean.double().norm()))
         error = 2.0 * (n_features + 8) * _UNIT * n_components**0.5 * length
         return cls(ComparedRows.of(coordinates), stretch, error)
 
     def at(self, row_idx: npt.NDArray[np.int64]) -> ProjectedRows:
-        at = torch.from_numpy(row_idx)
-        some = ComparedRows(self.coordinates.rows.index_select(0, at), self.coordinates.half_norms.index_select(0, at))
-        return ProjectedRows(some, self.stretch, self.error)
+        at = torch.from_numpy(row_idx).to(self.coordinates.rows.device)
+        return self._some(self.coordinates.rows.index_select(0, at), self.coordinates.half_norms.index_select(0, at))
+
+    def between(self, where: slice) -> ProjectedRows:
+        return self._some(self.coordinates.rows[where], self.coordinates.half_norms[where])
+
+    def _some(self, coordinates: Tensor, half_norms: Tensor) -> ProjectedRows:
+        return replace(self, coordinates=ComparedRows(coordinates, half_norms))
 
     def lower_sq_dist(self, others: ProjectedRows) -> Tensor:
         """Bound the squared distances of the rows, float32 of shape (m, k)."""
-        apart = self.coordinates.lower_sq_dist(others.coordinates).clamp_(min=0).sqrt_().sub_(self.error + others.error)
-        return apart.clamp_(min=0).square_().mul_((1.0 - 4 * _UNIT) / max(self.stretch, others.stretch) ** 2)
+        return self._without_rounding(self.coordinates.lower_sq_dist(others.coordinates), others)
+
+    def nearest(self, others: ProjectedRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Find which of the others is nearest on the axes, and bound the squared distance to any, both (m,)."""
+        score, position = lowest(self.coordinates.scores(others.coordinates))
+        sq_dist = (score + self.coordinates.half_norms).mul_(2.0)
+        return position.cpu().numpy(), self._without_rounding(sq_dist, others).cpu().numpy()
+
+    def _without_rounding(self, sq_dist: Tensor, others: ProjectedRows) -> Tensor:
+        """Turn squared distances between coordinates, in place, into bounds on those between rows."""
+        apart = sq_dist.clamp_(min=0).sqrt_().sub_(self.error + others.error).clamp_(min=0)
+        return apart.square_().mul_((1.0 - 4 * _UNIT) / self.stretch**2)
 
     def pairs_below(
         self, others: ProjectedRows, limits: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Find the pairs with others whose squared distance could be below the limit of the row: positions."""
-        apart = np.sqrt(limits) * max(self.stretch, others.stretch) + self.error + others.error
+        apart = np.sqrt(limits) * self.stretch + self.error + others.error
         row_pos, other_pos, _ = self.coordinates.pairs_below(others.coordinates, np.square(apart) * (1.0 + 4 * _UNIT))
         return row_pos, other_pos
