@@ -10,6 +10,7 @@ from skal._core.products import affine
 
 __all__ = [
     "half_sq_norms",
+    "k_lowest",
     "kth_lowest",
     "least_score",
     "lowest",
@@ -71,6 +72,13 @@ def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:
         return values, positions
     positions = torch.from_numpy(scores.numpy().argmin(axis=1))  # many times faster than torch's
     return scores.gather(1, positions[:, None]).squeeze(1), positions
+
+
+def k_lowest(scores: Tensor, k: int) -> Tensor:
+    """Return the k lowest of each row of scores (m, n) in any order, shape (m, k)."""
+    if scores.device.type != "cpu":
+        return scores.topk(k, dim=1, largest=False, sorted=False).values
+    return torch.from_numpy(np.partition(scores.numpy(), k - 1, axis=1)[:, :k])
 
 
 def kth_lowest(scores: Tensor, k: int) -> Tensor:

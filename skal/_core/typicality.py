@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
+from skal._core.distances import k_lowest
 from skal._core.greedy._sq_dist import Float32Bounds
 
 __all__ = ["TypicalRows"]
@@ -66,7 +67,7 @@ class TypicalRows:
         for rows_at in torch.arange(n_members, device=rows.device).split(max(1, _ELEMENTS_AT_ONCE // n_members)):
             sq_dist = torch.addmm(sq_norms.float(), rows[rows_at], rows.T, alpha=-2)
             sq_dist[torch.arange(len(rows_at)), rows_at] = torch.inf
-            nearest = sq_dist.topk(self._n_neighbors, dim=1, largest=False).values.double() + sq_norms[rows_at, None]
+            nearest = k_lowest(sq_dist, self._n_neighbors).double() + sq_norms[rows_at, None]
             least, most = ((nearest + slack).clamp_(min=0).sqrt().mean(dim=1) for slack in (-error, error))
             part = rows_at.cpu().numpy()
             lower[part], upper[part] = _rounded(least), _rounded(most)
