@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skal._core.blocks import Blocks
 from skal._core.device import ordinary_torch, resolve_device
-from skal._core.linear import linear_logits
+from skal._core.linear import linear_logits, linear_winners
 from skal._dask._collections import is_dask_collection
 from skal._validation import check_pool
 from skal.classifiers._chunks import lazily
@@ -105,9 +105,24 @@ class LinearPredictionMixin:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         self.coef_, self.intercept_ = coef, intercept
 
+    @ordinary_torch()
+    def _winners(self, rows):
+        """Find the class that `predict_proba` gives most to each of rows (m, d), a float ndarray: its position."""
+        device = resolve_device(self.device)
+        given, coef, intercept = (torch.from_numpy(a).to(device) for a in (rows, self.coef_, self.intercept_))
+        found = linear_winners(given, coef, intercept, normalize=self.scaling == "l2")
+        winners, is_sure = (a.cpu().numpy() for a in found)
+        if not is_sure.all():
+            winners[~is_sure] = np.concatenate(
+                [self._probabilities(logits).argmax(axis=1) for logits in self._logits_of_checked(rows[~is_sure])]
+            )
+        return winners
+
     def _logits(self, X):
         check_is_fitted(self)
-        X = check_pool(self, X, reset=False)
+        return self._logits_of_checked(check_pool(self, X, reset=False))
+
+    def _logits_of_checked(self, X):
         device = resolve_device(self.device)
         coef, intercept = (torch.from_numpy(a).to(device) for a in (self.coef_, self.intercept_))
         pool = Blocks(X, device, normalize=self.scaling == "l2", dtype=coef.dtype)

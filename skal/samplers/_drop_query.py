@@ -8,7 +8,7 @@ from skal._core.device import resolve_device
 from skal._validation import DEVICE, Integral, Interval, Real, StrOptions, rows_of
 from skal.base import BaseSampler
 from skal.samplers._kmeans import KMeansSampler
-from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile
+from skal.samplers._learning import LEARNS, LearnsFromLabelsMixin, for_each_tile, winners
 
 __all__ = ["DropQuerySampler"]
 
@@ -152,13 +152,14 @@ class DropQuerySampler(LearnsFromLabelsMixin, BaseSampler):
 
     def _count_flips(self, rows, rng):
         """In how many dropouts each of the rows (m, d) is predicted otherwise, int64 of shape (m,)."""
-        predicted = self._probabilities(rows).argmax(axis=1)
+        predicted = winners(self.classifier_, rows)
         n_flips = np.zeros(len(rows), dtype=np.int64)
         for _ in range(self.n_dropouts):
-            is_kept = rng.random(rows.shape, dtype=np.float32) >= self.dropout
-            dropped = rows * is_kept
+            dropped = rng.random(rows.shape, dtype=np.float32).astype(rows.dtype, copy=False)
+            np.greater_equal(dropped, self.dropout, out=dropped)
+            dropped *= rows
             dropped /= rows.dtype.type(1 - self.dropout)
-            n_flips += self._probabilities(dropped).argmax(axis=1) != predicted
+            n_flips += winners(self.classifier_, dropped) != predicted
         return n_flips
 
 

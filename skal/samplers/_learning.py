@@ -9,9 +9,10 @@ from sklearn.base import clone
 from skal._validation import HasMethods
 from skal.classifiers import RidgeProbe
 from skal.classifiers._fitting import fit_on_labeled_rows
+from skal.classifiers._linear_prediction import LinearPredictionMixin
 from skal.samplers._cold_start import ColdStartMixin
 
-__all__ = ["LEARNS", "LearnsFromLabelsMixin", "for_each_tile", "probabilities"]
+__all__ = ["LEARNS", "LearnsFromLabelsMixin", "for_each_tile", "probabilities", "winners"]
 
 LEARNS = {"classifier": [HasMethods(["fit", "predict_proba"]), None], "initial": [HasMethods(["fit", "select"]), None]}
 
@@ -41,6 +42,13 @@ class LearnsFromLabelsMixin(ColdStartMixin):
 def probabilities(classifier, rows):
     """Class probabilities of rows (m, d), float64 of shape (m, n_classes)."""
     return classifier.predict_proba(rows).astype(np.float64)
+
+
+def winners(classifier, rows):
+    """Position of the most probable class of rows (m, d), int64 of shape (m,)."""
+    if isinstance(classifier, LinearPredictionMixin) and len(classifier.classes_) > 2:
+        return classifier._winners(rows)
+    return probabilities(classifier, rows).argmax(axis=1)
 
 
 def for_each_tile(pool, function):

@@ -1,9 +1,10 @@
 """Logits in groups of rows."""
 
+import numpy as np
 import pytest
 import torch
 
-from skal._core.linear import linear_logits
+from skal._core.linear import linear_logits, linear_winners
 
 
 @pytest.mark.parametrize("n", [0, 1, 127, 128, 129, 2048])
@@ -27,3 +28,26 @@ def test_the_number_of_threads_does_not_matter(n, n_classes):
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sure_winner_is_that_of_float64(normalize, dtype, rng):
+    rows = rng.normal(size=(3000, 40))
+    coef, intercept = rng.normal(size=(5, 40)), rng.normal(size=5)
+    coef[1] = coef[0] * (1 + 1e-7)  # so that many are near ties
+    intercept[1] = intercept[0]
+    intercept[4] = -np.inf
+    rows[0], rows[1], rows[2] = 0, rows[1] * 1e-30, rows[2] * 1e25
+    rows = torch.from_numpy(rows).to(dtype)
+    exact = rows.double().numpy()
+    if normalize:
+        exact = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-300)
+    logits = exact @ coef.T + intercept
+    found = linear_winners(rows, torch.from_numpy(coef), torch.from_numpy(intercept), normalize=normalize)
+    winners, is_sure = (a.numpy() for a in found)
+    assert (winners == logits.argmax(axis=1))[is_sure].all()
+    assert not is_sure[:3].any()
+    is_tie = np.abs(logits[:, 0] - logits[:, 1]) < 1e-8
+    assert not is_sure[is_tie & (logits.argmax(axis=1) < 2)].any()
+    assert is_sure.sum() > 1000

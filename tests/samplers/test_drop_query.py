@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skal._validation import local_generator
 from skal.samplers import DropQuerySampler, KMeansSampler
+from skal.samplers._learning import winners
 
 
 class SignOfTheFirst(ClassifierMixin, BaseEstimator):
@@ -80,3 +81,18 @@ def test_without_two_classes_it_is_k_means(blobs):
     sampler = DropQuerySampler(6, random_state=0).fit(X, y)
     np.testing.assert_array_equal(sampler.selected_indices_, KMeansSampler(6, random_state=0).fit_select(X))
     assert not hasattr(sampler, "n_candidates_")
+
+
+def test_the_flips_of_a_linear_probe_are_those_of_its_probabilities(digits, monkeypatch):
+    X, _, y, _ = digits
+    X = X.astype(np.float32)
+    labeled = np.arange(40)
+    sampler = DropQuerySampler(10, random_state=0).fit(X, y, labeled_indices=labeled)
+    probe = sampler.classifier_
+    rows = np.concatenate([X[:600], np.zeros((1, X.shape[1]), np.float32)])
+    np.testing.assert_array_equal(winners(probe, rows), probe.predict_proba(rows).argmax(axis=1))
+    n_candidates = sampler.n_candidates_
+    monkeypatch.setattr(
+        "skal.samplers._drop_query.winners", lambda probe, rows: probe.predict_proba(rows).argmax(axis=1)
+    )
+    assert sampler.fit(X, y, labeled_indices=labeled).n_candidates_ == n_candidates
