@@ -10,8 +10,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,7 +24,7 @@ from skal._core.rows import unit_rows
 from skal._core.workers import map_on
 from skal._install import hint_for_extra
 
-__all__ = ["NeighborBase", "require_faiss", "top_k"]
+__all__ = ["NeighborBase", "Proposed", "require_faiss", "top_k"]
 
 Neighbors = tuple[Tensor, Tensor]  # similarity (n, k) float64, indices (n, k) int64
 Propose = Callable[[Tensor, int], Neighbors]
@@ -31,6 +34,7 @@ _SPARE_PROPOSALS = 8  # enough that rounding rarely leaves the k-th place open
 _ELEMENTS_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 27}
 _ROWS_AT_ONCE = {"cpu": 256, "cuda": 1 << 16}
 _ELEMENTS_IN_CACHE = {"cpu": 1 << 16, "cuda": 1 << 24}  # in float64
+_PAIR_ELEMENTS_AT_ONCE = 1 << 17
 _ROWS_FOR_ONE_CANDIDATE = 64  # of a matrix product, in the time that ranking one gathered row takes
 
 
@@ -99,7 +103,13 @@ class NeighborBase:
 
 
 def top_k(
-    queries: Blocks, base: NeighborBase, k: int, *, backend: str = "auto", with_similarity: bool = True
+    queries: Blocks,
+    base: NeighborBase,
+    k: int,
+    *,
+    backend: str = "auto",
+    with_similarity: bool = True,
+    proposed: Proposed | None = None,
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Find the `k` rows of `base` with the highest cosine similarity, tile by tile of `queries`.
 
@@ -114,6 +124,8 @@ def top_k(
         Who proposes. "auto" takes FAISS on the CPU where it is installed and `base` is large.
     with_similarity : bool
         Without it, `similarity` may hold anything, in less time.
+    proposed : Proposed, default=None
+        Rows of `base` for each query, all those among them that could be in its answer; nobody else proposes then.
 
     Yields
     ------
@@ -135,16 +147,52 @@ def top_k(
             and importlib.util.find_spec("faiss") is not None
         )
         backend = "faiss" if use_faiss else "torch"
-    search = _Search(
-        base, k, with_similarity, (_faiss_proposer if backend == "faiss" else _torch_proposer)(base.scored)
-    )
+    if proposed is None:
+        propose = (_faiss_proposer if backend == "faiss" else _torch_proposer)(base.scored)
     device = base.units.device.type
     fitting = max(1, min(_ROWS_AT_ONCE[device], _ELEMENTS_AT_ONCE[device] // len(base)))
     rows_at_once = fitting if backend == "torch" else _ROWS_AT_ONCE[device]
+
+    def neighbors(part: tuple[int, Tensor]) -> Neighbors:
+        start, rows = part
+        own_propose = propose if proposed is None else partial(proposed.scored, base.scored, start)
+        return _Search(base, k, with_similarity, own_propose).neighbors(unit_rows(rows))
+
     for tile in queries.tiles():
-        found = map_on(base.units.device, lambda rows: search.neighbors(unit_rows(rows)), tile.rows.split(rows_at_once))
+        parts = tile.rows.split(rows_at_once)
+        starts = range(tile.start, tile.start + len(tile.rows), rows_at_once)
+        found = map_on(base.units.device, neighbors, zip(starts, parts, strict=True))
         similarity, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
         yield tile.slice, similarity, indices
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """For each query, the rows of the base that could be nearest: those from one start to the next."""
+
+    starts: npt.NDArray[np.int64]  # (n + 1,)
+    row_idx: npt.NDArray[np.int32]  # (p,)
+
+    def scored(self, base: Tensor, start: int, queries: Tensor, n_proposed: int) -> Neighbors:
+        """Score what is proposed for the queries from `start` on; row 0 at minus infinity stands for what lacks."""
+        bounds = self.starts[start : start + len(queries) + 1]
+        sizes = np.diff(bounds)
+        owners = torch.from_numpy(np.repeat(np.arange(len(queries)), sizes))
+        row_idx = torch.from_numpy(self.row_idx[bounds[0] : bounds[-1]].astype(np.int64))
+        of_pairs = queries.new_empty(len(row_idx))
+        at_once = max(1, _PAIR_ELEMENTS_AT_ONCE // queries.shape[1])
+        for first in range(0, len(row_idx), at_once):
+            part = slice(first, first + at_once)
+            both = base.index_select(0, row_idx[part]).mul_(queries.index_select(0, owners[part]))
+            torch.sum(both, dim=1, out=of_pairs[part])
+        places = torch.from_numpy(np.arange(len(row_idx)) - np.repeat(bounds[:-1] - bounds[0], sizes))
+        shape = len(queries), max(n_proposed, int(sizes.max(initial=0)))
+        scores = queries.new_full(shape, -torch.inf)
+        scores[owners, places] = of_pairs
+        indices = torch.zeros(shape, dtype=torch.int64)
+        indices[owners, places] = row_idx
+        scores, order = scores.topk(n_proposed, dim=1)
+        return scores, indices.gather(1, order)
 
 
 class _Search:
@@ -186,13 +234,14 @@ class _Search:
         return is_open
 
     def _ranked(self, units: Tensor, candidates: Tensor) -> Neighbors:
-        """Order candidates (n, c), ascending, of the unit rows (n, d); keep `k`."""
+        """Order candidates (n, c), ascending, of the unit rows (n, d), each once where it is repeated; keep `k`."""
         similarity = units.new_empty(candidates.shape)
         at_once = max(1, _ELEMENTS_IN_CACHE[units.device.type] // (candidates.shape[1] * units.shape[1]))
         for first in range(0, len(units), at_once):
             part = slice(first, first + at_once)
             rows, others = units[part][:, None], self.base.units[candidates[part]]
             similarity[part] = exact_products(split(rows), split(others))[:, 0]
+        similarity[:, 1:].masked_fill_(candidates[:, 1:] == candidates[:, :-1], -torch.inf)
         return _first(similarity, candidates, self.k)
 
     def _among_all(self, units: Tensor) -> Neighbors:

@@ -6,7 +6,8 @@ from sklearn import config_context
 
 import skal
 from skal._core import graph
-from skal._core.graph import _cells
+from skal._core.graph import _cells, _exact
+from skal._core.greedy import _near_pairs
 from skal.pool import _search, _view
 
 
@@ -44,6 +45,23 @@ def test_copies_and_zero_rows_are_ranked_by_row(metric, rng):
         ties = sq_dist[row] == 0
         np.testing.assert_array_equal(found.indices[row, ties], indices[row, ties])
         assert row not in found.indices[row]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_what_is_near_is_all_that_is_compared(metric, rng, monkeypatch):
+    X = (rng.normal(size=(1500, 150)) * 0.95 ** np.arange(150)).astype(np.float32)
+    X[700:740], X[1480:], X[3], X[4] = X[:40], X[41], 0, 50 * X[4]
+    expected = skal.Pool(X, metric=metric).neighbors(10, algorithm="exact")
+    monkeypatch.setattr(_exact, "_PROPOSED_FROM_ROWS", 1000)
+    monkeypatch.setattr(_exact, "_PROPOSED_NEIGHBORS", 0.01)
+    monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PROJECT", 0)
+    proposed = []
+    find = _exact._near_rows
+    monkeypatch.setattr(_exact, "_near_rows", lambda *pool_and_k: proposed.append(find(*pool_and_k)) or proposed[-1])
+    found = skal.Pool(X, metric=metric).neighbors(10, algorithm="exact")
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.sq_dist, expected.sq_dist)
+    assert 11 * 1500 <= len(proposed[0].row_idx) < 40 * 1500
 
 
 @pytest.mark.parametrize("algorithm", ["exact", "cells"])
