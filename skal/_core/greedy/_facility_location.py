@@ -27,6 +27,7 @@ _FEW = 1 / 16  # of the rows to be covered
 # Less than this share of all that is covered is what rounding leaves of nothing.
 _NEGLIGIBLE = 1e-12
 _FLOAT32_ROUNDING = 2.0**-24
+_SUMS_ROUNDED_UP = 1 + 16 * _FLOAT32_ROUNDING  # more than sums in float64 lose
 
 
 class FacilityLocation(Objective):
@@ -121,29 +122,35 @@ class FacilityLocation(Objective):
         if self._bounded is None:
             return super().upper_bounds(row_idx)
         if self._is_new and len(row_idx) == self.n_rows:
-            self._compare_what_is_near(self._bounded)
+            of_all = self._compare_what_is_near(self._bounded)
+            if of_all is not None:
+                return _rounded_up(of_all)[row_idx]
         parts = [row_idx[start : start + _MOST_CANDIDATES] for start in range(0, len(row_idx), _MOST_CANDIDATES)]
         return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
 
-    def _compare_what_is_near(self, bounded: RowSimilarity) -> None:
-        """Find all pairs of a candidate and a row at which it may add something, if these are few."""
+    def _compare_what_is_near(self, bounded: RowSimilarity) -> np.ndarray | None:
+        """Find all pairs of a candidate and a row at which it may add something, if these are few; bound all gains."""
         self._is_new = False
         found = bounded.pairs_above(self._coverage, _FEW, _MOST_AT_ONCE)
-        if found is not None:
-            pairs, upper = found
-            self._open.put_all(pairs.candidates, pairs.references, upper.numpy(), len(self._coverage))
+        if found is None:
+            return None
+        (candidates, references, _), similarities = found[0], found[1].numpy()
+        self._open.put_all(candidates, references, similarities)
+        added = similarities - self._coverage.numpy()[references]
+        added = np.maximum(added, 0.0, out=added) * self._weights.numpy()[references]
+        sums = np.bincount(candidates, weights=added, minlength=self.n_rows)
+        upper: np.ndarray = sums.astype(np.float64, copy=False) * _SUMS_ROUNDED_UP
+        return upper
 
     def _upper_bounds(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
         is_open = self._open.are_known(row_idx)
         upper = np.empty(len(row_idx))
         if is_open.any():
             of_pairs = self._open.upper_bounds(row_idx[is_open], self._coverage.numpy(), self._weights.numpy())
-            upper[is_open] = of_pairs * (1 + 16 * _FLOAT32_ROUNDING)
+            upper[is_open] = of_pairs * _SUMS_ROUNDED_UP
         if not is_open.all():
             upper[~is_open] = self._upper_bounds_of_tiles(row_idx[~is_open], bounded)
-        # Rounded as gains are, so that a bound is never below the gain that it bounds.
-        rounded_up: np.ndarray = np.nextafter(upper.astype(np.float32), np.float32(np.inf)).astype(np.float64)
-        return rounded_up
+        return _rounded_up(upper)
 
     def _upper_bounds_of_tiles(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
         """Bound gains by looking at every row that is to be covered, and note at which few there is one."""
@@ -206,6 +213,12 @@ class FacilityLocation(Objective):
         """Round gains to what they are compared by."""
         is_nothing = gains <= _NEGLIGIBLE * (gains + self.value)
         return gains.masked_fill(is_nothing, 0.0).float().double().cpu().numpy()
+
+
+def _rounded_up(upper: np.ndarray) -> np.ndarray:
+    """Round bounds as gains are, so that none is below the gain that it bounds."""
+    rounded: np.ndarray = np.nextafter(upper.astype(np.float32), np.float32(np.inf)).astype(np.float64)
+    return rounded
 
 
 def _float32_below(values: Tensor) -> Tensor:

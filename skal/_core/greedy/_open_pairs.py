@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 __all__ = ["OpenPairs"]
 
@@ -75,15 +74,13 @@ class OpenPairs:
         row_idx: npt.NDArray[np.int32],
         references: npt.NDArray[np.int32],
         similarities: npt.NDArray[np.float32],
-        n_references: int,
     ) -> None:
         """Keep the pairs of all candidates, one an entry; those that are not there add nothing."""
-        shape = len(self._sizes), n_references
-        by_candidate = sparse.coo_array((similarities, (row_idx, references)), shape=shape).tocsr()
-        self._starts = by_candidate.indptr[:-1].astype(np.int64)
-        self._sizes = np.diff(by_candidate.indptr).astype(np.int64)
-        self._references, self._similarities = by_candidate.indices, by_candidate.data
-        self._n_used = len(self._references)
+        order = np.argsort(row_idx.astype(np.min_scalar_type(len(self._sizes))), kind="stable")
+        self._references, self._similarities = references[order], similarities[order]
+        self._n_used = len(order)
+        self._sizes = np.bincount(row_idx, minlength=len(self._sizes))
+        self._starts = np.cumsum(self._sizes) - self._sizes
         self._is_known[:] = True
 
     def upper_bounds(
