@@ -54,7 +54,7 @@ def test_what_is_near_is_all_that_is_compared(metric, rng, monkeypatch):
     expected = skal.Pool(X, metric=metric).neighbors(10, algorithm="exact")
     monkeypatch.setattr(_exact, "_PROPOSED_FROM_ROWS", 1000)
     monkeypatch.setattr(_exact, "_PROPOSED_NEIGHBORS", 0.01)
-    monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PROJECT", 0)
+    monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PREPARE", 0)
     proposed = []
     find = _exact._near_rows
     monkeypatch.setattr(_exact, "_near_rows", lambda *pool_and_k: proposed.append(find(*pool_and_k)) or proposed[-1])

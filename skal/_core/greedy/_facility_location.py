@@ -124,7 +124,7 @@ class FacilityLocation(Objective):
         if self._is_new and len(row_idx) == self.n_rows:
             of_all = self._compare_what_is_near(self._bounded)
             if of_all is not None:
-                return _rounded_up(of_all)[row_idx]
+                return _rounded_up(of_all[row_idx])
         parts = [row_idx[start : start + _MOST_CANDIDATES] for start in range(0, len(row_idx), _MOST_CANDIDATES)]
         return np.concatenate([self._upper_bounds(part, self._bounded) for part in parts])
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
-from skal._core.greedy._projected import ComparedRows, ProjectedRows, deflated_half_norms
+from skal._core.greedy._projected import ComparedRows, ProjectedRows, bfloat16_pays, deflated_half_norms
+from skal._core.greedy._sq_dist import Float32Bounds
 from skal._core.projection import principal_axes
 from skal._core.workers import on_workers, parallel_map
 
@@ -23,7 +24,7 @@ __all__ = ["NearPairs", "near_pairs"]
 _TILE_ROWS = 512
 _SAMPLED = 512  # rows of either side
 _COMPONENTS = (64, 128)
-_LEAST_NUMBERS_TO_PROJECT = 1 << 32  # n·r·d; in the time that fewer take, axes are hardly found
+_LEAST_NUMBERS_TO_PREPARE = 1 << 32  # n·r·d; fewer are compared in the time that it takes to find axes
 _PRODUCTS_FOR_ONE_PAIR = 24.0  # of a matrix of them, in the time that one pair of gathered rows takes
 _MOST_TO_PROJECT = 0.2 / _PRODUCTS_FOR_ONE_PAIR
 
@@ -68,15 +69,19 @@ def near_pairs(
     Notes
     -----
     ``2·n·r·d`` operations in float32 for the references of positive limits, and half as many for the same rows. Where
-    few pairs are near, d becomes 64 or 128 here, and each pair that is left takes the time of some 24 products. Memory
-    at work: tiles, the pairs, and n + r rows of 128 coordinates.
+    few pairs are near, d becomes 64 or 128 here, and each pair that is left takes the time of some 24 products. Where
+    they are many, and the processor multiplies bfloat16 much faster than float32, it does that, with wider bounds.
+    Memory at work: tiles, the pairs, and n + r rows of 128 coordinates.
     """
     search = _Search(candidates, references, limits, most_pairs)
     share = search.estimated_share()
     if share > most_share or share * search.n_pairs > most_pairs:
         return None
-    if search.n_pairs * candidates.n_features >= _LEAST_NUMBERS_TO_PROJECT and share <= _MOST_TO_PROJECT:
-        search.project()
+    if search.n_pairs * candidates.n_features >= _LEAST_NUMBERS_TO_PREPARE:
+        if share <= _MOST_TO_PROJECT:
+            search.project()
+        elif bfloat16_pays():
+            search.round_rows()
     found = parallel_map(search.pairs_of_tile, range(0, search.n_open, _TILE_ROWS))
     return NearPairs.joined(found) if search.n_found <= most_pairs else None
 
@@ -97,6 +102,8 @@ class _Search:
         self._half_norms_of_candidates = _half_norms(candidates)
         self._half_norms_of_references = self._half_norms_of_candidates if self._are_same else _half_norms(references)
         self._projected: tuple[ProjectedRows, ProjectedRows] | None = None
+        self._middle: Tensor | None = None
+        self._lost = 0.0
 
     @property
     def n_pairs(self) -> int:
@@ -131,6 +138,12 @@ class _Search:
             of_references = of_candidates if self._are_same else ProjectedRows.of_blocks(self._references, axes_of_best)
             self._projected = of_references, of_candidates
 
+    def round_rows(self) -> None:
+        """Compare rows in bfloat16, measured from their mean so that less is rounded away."""
+        self._middle = self._of_references(self._sample()[0]).rows.mean(dim=0)
+        longest = float(self._references.half_sq_norms().max()), float(self._candidates.half_sq_norms().max())
+        self._lost = 2.0 * max(longest) * Float32Bounds(self._references.n_features).share
+
     def pairs_of_tile(self, start: int) -> NearPairs:
         """Pairs of a tile of references with all candidates; of the same rows, with those from this tile on."""
         found: list[NearPairs] = []
@@ -164,10 +177,15 @@ class _Search:
         return NearPairs(other[other_pos].astype(np.int32), own[row_pos].astype(np.int32), sq_dist)
 
     def _of_references(self, row_idx: npt.NDArray[np.int64]) -> ComparedRows:
-        return ComparedRows(self._references.take(row_idx).float(), self._half_norms_of_references[row_idx])
+        return self._prepared(self._references.take(row_idx).float(), self._half_norms_of_references[row_idx])
 
     def _of_candidates(self, row_idx: npt.NDArray[np.int64]) -> ComparedRows:
-        return ComparedRows(self._candidates.take(row_idx).float(), self._half_norms_of_candidates[row_idx])
+        return self._prepared(self._candidates.take(row_idx).float(), self._half_norms_of_candidates[row_idx])
+
+    def _prepared(self, rows: Tensor, half_norms: Tensor) -> ComparedRows:
+        if self._middle is None:
+            return ComparedRows(rows, half_norms)
+        return ComparedRows.in_bfloat16(rows - self._middle, self._lost)
 
     def _sample(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Take some references, and some candidates that are others of the same rows."""
