@@ -47,21 +47,23 @@ def test_copies_and_zero_rows_are_ranked_by_row(metric, rng):
         assert row not in found.indices[row]
 
 
+@pytest.mark.parametrize("is_rounded", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_what_is_near_is_all_that_is_compared(metric, rng, monkeypatch):
+def test_what_is_near_is_all_that_is_compared(metric, is_rounded, rng, monkeypatch):
     X = (rng.normal(size=(1500, 150)) * 0.95 ** np.arange(150)).astype(np.float32)
     X[700:740], X[1480:], X[3], X[4] = X[:40], X[41], 0, 50 * X[4]
     expected = skal.Pool(X, metric=metric).neighbors(10, algorithm="exact")
     monkeypatch.setattr(_exact, "_PROPOSED_FROM_ROWS", 1000)
     monkeypatch.setattr(_exact, "_PROPOSED_NEIGHBORS", 0.01)
     monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PREPARE", 0)
+    monkeypatch.setattr(_near_pairs, "bfloat16_pays", lambda: is_rounded)
     proposed = []
     find = _exact._near_rows
     monkeypatch.setattr(_exact, "_near_rows", lambda *pool_and_k: proposed.append(find(*pool_and_k)) or proposed[-1])
     found = skal.Pool(X, metric=metric).neighbors(10, algorithm="exact")
     np.testing.assert_array_equal(found.indices, expected.indices)
     np.testing.assert_array_equal(found.sq_dist, expected.sq_dist)
-    assert 11 * 1500 <= len(proposed[0].row_idx) < 40 * 1500
+    assert 11 * 1500 <= len(proposed[0].row_idx) < (80 if is_rounded else 40) * 1500
 
 
 @pytest.mark.parametrize("algorithm", ["exact", "cells"])

@@ -23,7 +23,8 @@ __all__ = ["NearPairs", "near_pairs"]
 
 _TILE_ROWS = 512
 _SAMPLED = 512  # rows of either side
-_COMPONENTS = (64, 128)
+_COMPONENTS = (64, 128, 256)
+_BFLOAT16_TAKES = 0.5  # of the time of float32, with what comes after a product
 _LEAST_NUMBERS_TO_PREPARE = 1 << 32  # n·r·d; fewer are compared in the time that it takes to find axes
 _PRODUCTS_FOR_ONE_PAIR = 24.0  # of a matrix of them, in the time that one pair of gathered rows takes
 _MOST_TO_PROJECT = 0.2 / _PRODUCTS_FOR_ONE_PAIR
@@ -69,9 +70,9 @@ def near_pairs(
     Notes
     -----
     ``2·n·r·d`` operations in float32 for the references of positive limits, and half as many for the same rows. Where
-    few pairs are near, d becomes 64 or 128 here, and each pair that is left takes the time of some 24 products. Where
-    they are many, and the processor multiplies bfloat16 much faster than float32, it does that, with wider bounds.
-    Memory at work: tiles, the pairs, and n + r rows of 128 coordinates.
+    few pairs are near, d becomes 64, 128 or 256 here, and each pair that is left takes the time of some 24 products.
+    Where the processor multiplies bfloat16 much faster than float32, it does that, with wider bounds. Memory at work:
+    tiles, the pairs, and n + r rows of at most 256 coordinates.
     """
     search = _Search(candidates, references, limits, most_pairs)
     share = search.estimated_share()
@@ -124,18 +125,21 @@ class _Search:
         axes = principal_axes(self._references, min(max(_COMPONENTS), self._references.n_features))
         reference_idx, candidate_idx = self._sample()
         rows, others = self._of_references(reference_idx).rows, self._of_candidates(candidate_idx).rows
+        is_rounded = bfloat16_pays()
+        a_product = (_BFLOAT16_TAKES if is_rounded else 1.0) / self._references.n_features
         best, axes_of_best = 1.0, None
         for n_components in _COMPONENTS:
             some = axes._replace(directions=axes.directions[:, -n_components:].contiguous())
-            share = self._share_below(
-                ProjectedRows.of(rows, some).lower_sq_dist(ProjectedRows.of(others, some)), reference_idx
-            )
-            takes = n_components / self._references.n_features + share * _PRODUCTS_FOR_ONE_PAIR
+            first, second = (ProjectedRows.of(side, some, is_rounded=is_rounded) for side in (rows, others))
+            share = self._share_below(first.lower_sq_dist(second), reference_idx)
+            takes = a_product * n_components + share * _PRODUCTS_FOR_ONE_PAIR
             if takes < best:
                 best, axes_of_best = takes, some
         if axes_of_best is not None:
-            of_candidates = ProjectedRows.of_blocks(self._candidates, axes_of_best)
-            of_references = of_candidates if self._are_same else ProjectedRows.of_blocks(self._references, axes_of_best)
+            of_candidates = ProjectedRows.of_blocks(self._candidates, axes_of_best, is_rounded=is_rounded)
+            of_references = of_candidates
+            if not self._are_same:
+                of_references = ProjectedRows.of_blocks(self._references, axes_of_best, is_rounded=is_rounded)
             self._projected = of_references, of_candidates
 
     def round_rows(self) -> None:

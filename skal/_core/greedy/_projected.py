@@ -45,7 +45,7 @@ class ComparedRows:
         return cls(rows.float(), deflated_half_norms(rows))
 
     @classmethod
-    def in_bfloat16(cls, rows: Tensor, lost: float) -> ComparedRows:
+    def in_bfloat16(cls, rows: Tensor, lost: float = 0.0) -> ComparedRows:
         """Round float32 rows (m, d), of whose squared distances so much may have been lost before."""
         # Two rows are rounded by 2⁻⁹ of their length each, and their product by 2⁻⁹ of itself.
         share = 3.1 * 2.0**-9 + Float32Bounds(rows.shape[1]).share
@@ -119,21 +119,21 @@ class ProjectedRows:
     error: float  # at most so far is a row from where it would be without rounding
 
     @classmethod
-    def of(cls, rows: Tensor, axes: PrincipalAxes) -> ProjectedRows:
-        """Project rows (m, d)."""
+    def of(cls, rows: Tensor, axes: PrincipalAxes, *, is_rounded: bool = False) -> ProjectedRows:
+        """Project rows (m, d); rounded, their coordinates are in bfloat16."""
         offset = product(axes.mean[None], axes.directions)[0]
         longest = float(torch.linalg.vector_norm(rows, dim=1).max()) if len(rows) else 0.0
-        return cls._of(affine(-offset, rows.to(offset.dtype), axes.directions).float(), axes, longest)
+        return cls._of(affine(-offset, rows.to(offset.dtype), axes.directions).float(), axes, longest, is_rounded)
 
     @classmethod
-    def of_blocks(cls, blocks: Blocks, axes: PrincipalAxes) -> ProjectedRows:
+    def of_blocks(cls, blocks: Blocks, axes: PrincipalAxes, *, is_rounded: bool = False) -> ProjectedRows:
         """Project a pool."""
         longest = float(blocks.half_sq_norms().max().mul(2.0).sqrt())
         (coordinates,) = blocks.map_gather(project, axes)
-        return cls._of(coordinates, axes, longest)
+        return cls._of(coordinates, axes, longest, is_rounded)
 
     @classmethod
-    def _of(cls, coordinates: Tensor, axes: PrincipalAxes, longest: float) -> ProjectedRows:
+    def _of(cls, coordinates: Tensor, axes: PrincipalAxes, longest: float, is_rounded: bool) -> ProjectedRows:
         n_features, n_components = axes.directions.shape
         directions = axes.directions.double()
         gram = directions.T @ directions
@@ -142,7 +142,8 @@ class ProjectedRows:
         )
         length = 1.01 * (longest + float(axes.mean.double().norm()))
         error = 2.0 * (n_features + 8) * _UNIT * n_components**0.5 * length
-        return cls(ComparedRows.of(coordinates), stretch, error)
+        compared = ComparedRows.in_bfloat16(coordinates) if is_rounded else ComparedRows.of(coordinates)
+        return cls(compared, stretch, error)
 
     def at(self, row_idx: npt.NDArray[np.int64]) -> ProjectedRows:
         at = torch.from_numpy(row_idx).to(self.coordinates.rows.device)
