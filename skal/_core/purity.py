@@ -104,8 +104,9 @@ class _Search:
                 row_pos, other_pos = projected.pairs_below(self._projected.between(where), limits)
                 if len(row_pos) == 0:
                     continue
-                others = ComparedRows.of(self._blocks.take(self._order[where]))
-                is_near = rows.lower_sq_dist_of_pairs(others, row_pos, other_pos) < limits[row_pos]
+                looked_at, place = np.unique(other_pos, return_inverse=True)
+                others = ComparedRows.of(self._blocks.take(self._order[where][looked_at]))
+                is_near = rows.lower_sq_dist_of_pairs(others, row_pos, place) < limits[row_pos]
                 near = part[row_pos[is_near]]
                 np.minimum.at(upper, near, self.distances(near, self._order[where][other_pos[is_near]]))
 

@@ -177,7 +177,8 @@ class _Search:
         else:
             of_references, of_candidates = self._projected
             row_pos, other_pos = of_references.at(own).pairs_below(of_candidates.at(other), limits)
-            sq_dist = rows.lower_sq_dist_of_pairs(self._of_candidates(other), row_pos, other_pos)
+            looked_at, place = np.unique(other_pos, return_inverse=True)
+            sq_dist = rows.lower_sq_dist_of_pairs(self._of_candidates(other[looked_at]), row_pos, place)
         return NearPairs(other[other_pos].astype(np.int32), own[row_pos].astype(np.int32), sq_dist)
 
     def _of_references(self, row_idx: npt.NDArray[np.int64]) -> ComparedRows:
