@@ -22,6 +22,7 @@ from skal._core.workers import on_workers, parallel_map
 __all__ = ["NearPairs", "near_pairs"]
 
 _TILE_ROWS = 512
+_MOST_KEPT_BYTES = 1 << 27  # of candidates in bfloat16; more are rounded anew for each tile of references
 _SAMPLED = 512  # rows of either side
 _COMPONENTS = (64, 128, 256)
 _BFLOAT16_TAKES = 0.5  # of the time of float32, with what comes after a product
@@ -72,7 +73,7 @@ def near_pairs(
     ``2·n·r·d`` operations in float32 for the references of positive limits, and half as many for the same rows. Where
     few pairs are near, d becomes 64, 128 or 256 here, and each pair that is left takes the time of some 24 products.
     Where the processor multiplies bfloat16 much faster than float32, it does that, with wider bounds. Memory at work:
-    tiles, the pairs, and n + r rows of at most 256 coordinates.
+    tiles, the pairs, and n + r rows of at most 256 coordinates or 128 MiB of candidates in bfloat16.
     """
     search = _Search(candidates, references, limits, most_pairs)
     share = search.estimated_share()
@@ -105,6 +106,7 @@ class _Search:
         self._projected: tuple[ProjectedRows, ProjectedRows] | None = None
         self._middle: Tensor | None = None
         self._lost = 0.0
+        self._rounded: ComparedRows | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -147,6 +149,10 @@ class _Search:
         self._middle = self._of_references(self._sample()[0]).rows.mean(dim=0)
         longest = float(self._references.half_sq_norms().max()), float(self._candidates.half_sq_norms().max())
         self._lost = 2.0 * max(longest) * Float32Bounds(self._references.n_features).share
+        if 2 * self._candidates.n_rows * self._candidates.n_features <= _MOST_KEPT_BYTES:
+            parts = [self._of_candidates(np.arange(where.start, where.stop)) for where in _slices(self._candidates)]
+            rows, half_norms = zip(*((part.rows, part.half_norms) for part in parts), strict=True)
+            self._rounded = ComparedRows(torch.cat(rows), torch.cat(half_norms))
 
     def pairs_of_tile(self, start: int) -> NearPairs:
         """Pairs of a tile of references with all candidates; of the same rows, with those from this tile on."""
@@ -185,6 +191,8 @@ class _Search:
         return self._prepared(self._references.take(row_idx).float(), self._half_norms_of_references[row_idx])
 
     def _of_candidates(self, row_idx: npt.NDArray[np.int64]) -> ComparedRows:
+        if self._rounded is not None:
+            return self._rounded.at(row_idx)
         return self._prepared(self._candidates.take(row_idx).float(), self._half_norms_of_candidates[row_idx])
 
     def _prepared(self, rows: Tensor, half_norms: Tensor) -> ComparedRows:
@@ -199,6 +207,11 @@ class _Search:
     def _share_below(self, sq_dist: Tensor, reference_idx: npt.NDArray[np.int64]) -> float:
         limits = torch.from_numpy(self._limits[reference_idx])
         return float((sq_dist < limits[:, None]).double().mean())
+
+
+def _slices(blocks: Blocks) -> list[slice]:
+    starts = range(0, blocks.n_rows, _TILE_ROWS)
+    return [slice(start, min(start + _TILE_ROWS, blocks.n_rows)) for start in starts]
 
 
 def _half_norms(blocks: Blocks) -> Tensor:

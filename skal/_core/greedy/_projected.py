@@ -52,6 +52,10 @@ class ComparedRows:
         half_norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).square_().mul_(0.5 * (1 - share))
         return cls(rows.bfloat16(), half_norms.sub_(0.5 * lost).float())
 
+    def at(self, row_idx: npt.NDArray[np.int64]) -> ComparedRows:
+        at = torch.from_numpy(row_idx).to(self.rows.device)
+        return ComparedRows(self.rows.index_select(0, at), self.half_norms.index_select(0, at))
+
     def lower_sq_dist(self, others: ComparedRows) -> Tensor:
         """Bound the squared distances to others (k, d), float32 of shape (m, k)."""
         return self.scores(others).add_(self.half_norms[:, None]).mul_(2.0)
@@ -146,14 +150,11 @@ class ProjectedRows:
         return cls(compared, stretch, error)
 
     def at(self, row_idx: npt.NDArray[np.int64]) -> ProjectedRows:
-        at = torch.from_numpy(row_idx).to(self.coordinates.rows.device)
-        return self._some(self.coordinates.rows.index_select(0, at), self.coordinates.half_norms.index_select(0, at))
+        return replace(self, coordinates=self.coordinates.at(row_idx))
 
     def between(self, where: slice) -> ProjectedRows:
-        return self._some(self.coordinates.rows[where], self.coordinates.half_norms[where])
-
-    def _some(self, coordinates: Tensor, half_norms: Tensor) -> ProjectedRows:
-        return replace(self, coordinates=ComparedRows(coordinates, half_norms))
+        coordinates = self.coordinates
+        return replace(self, coordinates=ComparedRows(coordinates.rows[where], coordinates.half_norms[where]))
 
     def lower_sq_dist(self, others: ProjectedRows) -> Tensor:
         """Bound the squared distances of the rows, float32 of shape (m, k)."""
