@@ -66,11 +66,11 @@ class KMeansSampler(BaseSampler):
         Runs from different seeds; the one with the lowest inertia is kept. "auto" means 10 for
         "random" and callables, else 1, and 10 in a later round of "cover" under "lloyd".
     max_iter : int, default=None
-        Passes over the pool of one run at the most. "restricted" makes the first sixth of them by
-        Lloyd's rule and the rest by Hartigan's, the last sixth (more where the principal coordinates
+        Passes over the pool of one run at the most. "restricted" makes the first eighth of them by
+        Lloyd's rule and the rest by Hartigan's, the last eighth (more where the principal coordinates
         leave out much of the variance) in all dimensions. None means 20 for
-        "lloyd", as in the reference, and for "restricted" 8 where clusters hold up to 25 rows, 11 for
-        50 and 11 more for each factor of ten above.
+        "lloyd", as in the reference, and for "restricted" 6 where clusters hold up to 25 rows, 8 for
+        50 and 8 more for each factor of ten above.
     tol : float, default=1e-4
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.

@@ -31,7 +31,7 @@ from skal._core.run_state import Keep, RunState, keep_nothing
 __all__ = ["Descent", "OnIteration"]
 
 _PASSES_BETWEEN_REGROUPINGS = 5
-_SHARE_THAT_MAY_MOVE = 8  # one member in so many, a pass and cluster
+_SHARE_THAT_MAY_MOVE = 3  # one member in so many, a pass and cluster
 _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the inertia differed by less than 0.1 %
 _MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
 _MOST_COST_OF_HALF_NORM = 8.0  # of the longest row: twice half the square of twice its length
@@ -153,7 +153,8 @@ class Descent:
             keep(self.state)
             self.n_rounds += 1
             before = self.inertia
-            self.surroundings.renew(self.centers)
+            if self.n_rounds > 1 or self.surroundings.age > 1:  # after one pass they are as good as new
+                self.surroundings.renew(self.centers)
             splits = best_splits(self.pool, self.labels, self.clusters, self.centers, rng)
             merges = best_merges(self.clusters, self.centers, self.surroundings.near)
             swaps = choose_swaps(splits, merges)

@@ -139,16 +139,17 @@ def _compare(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Find for some rows the best other cluster, and half of what the row costs, weighed, at home and there."""
     goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
+    place = costs.near.place_of_center[label]
     for group, where in stretch.parts:
         candidates = costs.near.candidates[group]
         centers = costs.weighted_centers.index_select(0, candidates).T
         cost = affine(costs.weighted_half_norms[candidates], rows.index_select(0, positions[where]), centers, alpha=-1)
         if costs.hartigan:
             cost.addr_(half_norms[where], costs.away[candidates])
-        here = torch.searchsorted(candidates, label[where])[:, None]
+        here = place[where, None]
         stay[where] = cost.gather(1, here).squeeze(1)
-        leave[where], place = lowest(cost.scatter_(1, here, torch.inf))
-        goal[where] = candidates[place]
+        leave[where], there = lowest(cost.scatter_(1, here, torch.inf))
+        goal[where] = candidates[there]
     if not costs.hartigan:
         stay += half_norms
         leave += half_norms

@@ -25,6 +25,7 @@ ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
 _CENTERS_IN_A_GROUP = 48
 _ONE_GROUP_UP_TO = 144  # centers; the surroundings of a group would be most of them
 _NEIGHBORS_OF_A_CENTER = 24
+_CANDIDATES_IN_STEPS_OF = 16  # a product with 165 columns takes longer than one with 176
 _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
 
 
@@ -36,8 +37,18 @@ class Neighborhoods:
     candidates: list[Tensor]  # of each group: its own centers and those near them, ascending
 
     def __getstate__(self) -> dict[str, object]:
-        """Send what `padded` is made from."""
+        """Send what the rest is made from."""
         return {"group_of_center": self.group_of_center, "candidates": self.candidates}
+
+    @cached_property
+    def place_of_center(self) -> Tensor:
+        """Where each center stands among the candidates of its own group, (k,) int64."""
+        candidates = torch.cat(self.candidates)
+        sizes = torch.tensor([len(those) for those in self.candidates], device=candidates.device)
+        group = torch.arange(len(sizes), device=candidates.device).repeat_interleave(sizes)
+        place = torch.arange(len(candidates), device=candidates.device) - (sizes.cumsum(dim=0) - sizes)[group]
+        is_own = self.group_of_center[candidates] == group
+        return torch.empty_like(self.group_of_center).index_copy_(0, candidates[is_own], place[is_own])
 
     @cached_property
     def padded(self) -> Tensor:
@@ -57,19 +68,20 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
         group_of_center[positions] = group
     group_centers = torch.stack([centers[positions].mean(dim=0) for positions in members])
     to_groups = affine(half_sq_norms(group_centers), group_centers, group_centers.T, alpha=-1)
-    n_near = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
-    near_groups = to_groups.topk(n_near, dim=1, largest=False).indices.tolist()
+    to_groups.fill_diagonal_(-torch.inf)
+    n_near_groups = min(len(members), _GROUPS_SEARCHED_FOR_NEIGHBORS)
+    near_groups = to_groups.topk(n_near_groups, dim=1, largest=False).indices.tolist()
 
     def around(group: int) -> Tensor:
-        positions = members[group]
-        near = torch.cat([members[other] for other in near_groups[group]])
-        score = affine(half_norms[near], centers[positions], centers[near].T, alpha=-1)
+        own = members[group]
+        near = torch.cat([members[other] for other in near_groups[group]])  # begins with its own
+        score = affine(half_norms[near], centers[own], centers[near].T, alpha=-1)
         n_nearest = min(_NEIGHBORS_OF_A_CENTER, len(near))
-        is_near = (score <= kth_lowest(score, n_nearest)[:, None]).any(dim=0)
-        is_candidate = torch.zeros(len(centers), dtype=torch.bool, device=centers.device)
-        is_candidate[near[is_near]] = True
-        is_candidate[positions] = True
-        return is_candidate.nonzero().flatten()
+        too_far = (score - kth_lowest(score, n_nearest)[:, None]).amin(dim=0)
+        too_far[: len(own)] = -torch.inf
+        n_candidates = int((too_far <= 0).sum())
+        n_candidates = min(n_candidates + -n_candidates % _CANDIDATES_IN_STEPS_OF, len(near))
+        return near[too_far.topk(n_candidates, largest=False).indices].sort().values
 
     return Neighborhoods(group_of_center, map_on(centers.device, around, range(len(members))))
 

@@ -73,8 +73,8 @@ def _n_components_of(n_features: int) -> int:
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
-    """Eight passes for clusters of up to 25 rows, eleven for 50, eleven more for each factor of ten above."""
-    return round(max(8, 11 * (math.log10(n_rows / n_clusters) - 0.7)))
+    """Six passes for clusters of up to 25 rows, eight for 50, eight more for each factor of ten above."""
+    return round(max(6, 8 * (math.log10(n_rows / n_clusters) - 0.7)))
 
 
 def tile_rows_of(n_features: int) -> int:
@@ -114,7 +114,7 @@ def restricted_kmeans(
     rng : numpy.random.Generator
     init : "k-means++", "random" or Tensor of shape (n_clusters, d)
     max_iter : int
-        Passes at the most: a sixth by Lloyd's rule on the sketch, then by Hartigan's; the last sixth
+        Passes at the most: an eighth by Lloyd's rule on the sketch, then by Hartigan's; the last eighth
         in all dimensions, or half the share of the variance that the sketch leaves out if that is more.
         Groups of centers mislead some rows, more of them where the sketch leaves out much: in the first pass
         of each phase the costliest rows, half the square of that share and some hundred at least, are compared
@@ -145,7 +145,7 @@ def restricted_kmeans(
         (labels,) = small.map_gather(assign_by_groups, group_means(centers, surroundings.near))
     else:
         n_done, first_phase = resume.facts["n_done"], resume.facts["phase"]
-    n_lloyd = max(1, max_iter // 6)
+    n_lloyd = max(1, max_iter // 8)
     n_full = max(n_lloyd, round(max_iter * (1 - sketch.axes.captured) / 2))
     n_misled = round(pool.n_rows * (1 - sketch.axes.captured) ** 2 / 2)
     n_looked_up = min(pool.n_rows, max(n_misled, pool.n_rows // _ROWS_TO_ONE_LOOKED_UP + _LEAST_LOOKED_UP))
