@@ -224,9 +224,11 @@ class _Search:
         n_contenders = (scores + margin[:, None] >= scores[:, self.k - 1 : self.k]).sum(dim=1)
         is_clear = n_contenders == self.k
         is_open = n_contenders == self.n_proposed
-        if self.k == 1 and not self.with_similarity:
-            found[1][is_clear] = proposed[is_clear, :1]
-            is_clear = torch.zeros_like(is_clear)
+        if not self.with_similarity:
+            steps = scores[:, : self.k - 1] - scores[:, 1 : self.k]
+            is_ordered = is_clear & (steps > margin[:, None]).all(dim=1)
+            found[1][is_ordered] = proposed[is_ordered, : self.k]
+            is_clear = is_clear & ~is_ordered
         for group, n_ranked in ((is_clear, self.k), ((n_contenders > self.k) & ~is_open, self.n_proposed)):
             candidates = proposed[group, :n_ranked].sort(dim=1).values
             for part, ranked in zip(found, self._ranked(units[group], candidates), strict=True):
