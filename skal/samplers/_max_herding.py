@@ -82,8 +82,8 @@ class MaxHerdingSampler(BaseSampler):
     ``2·c·r·d`` operations in float32 compare all candidates with all rows to be covered once, half of it where these
     are the same rows. Where a sample says that candidates add something at less than a sixteenth of these rows, as with
     100 labelled rows or a small radius, that is all: from then on they are compared with those alone. Where less than a
-    hundredth of the pairs are near, as within most radii, d becomes 64, 128 or 256 here, and a near pair takes some
-    ``48·d``. A processor that multiplies bfloat16 much faster than float32 is asked to; the picks are the same. Without
+    two-hundredth of the pairs are near, as within most radii, d becomes 64, 128 or 256 here, and a near pair takes some
+    ``80·d``. A processor that multiplies bfloat16 much faster than float32 is asked to; the picks are the same. Without
     labels "rbf" took some 3.5 times as much on real embeddings.
     Peak memory beside X: a few vectors of length n, float32 r × d and c × d where the rows are sampled, 128 MiB of
     columns and as much of candidates in bfloat16, 8 bytes for each of at most 2²⁵ such pairs, half as much again while

@@ -27,7 +27,7 @@ _SAMPLED = 512  # rows of either side
 _COMPONENTS = (64, 128, 256)
 _BFLOAT16_TAKES = 0.5  # of the time of float32, with what comes after a product
 _LEAST_NUMBERS_TO_PREPARE = 1 << 32  # n·r·d; fewer are compared in the time that it takes to find axes
-_PRODUCTS_FOR_ONE_PAIR = 24.0  # of a matrix of them, in the time that one pair of gathered rows takes
+_PRODUCTS_FOR_ONE_PAIR = 40.0  # of a matrix of them, in the time that one pair of gathered rows takes
 _MOST_TO_PROJECT = 0.2 / _PRODUCTS_FOR_ONE_PAIR
 
 
@@ -71,7 +71,7 @@ def near_pairs(
     Notes
     -----
     ``2·n·r·d`` operations in float32 for the references of positive limits, and half as many for the same rows. Where
-    few pairs are near, d becomes 64, 128 or 256 here, and each pair that is left takes the time of some 24 products.
+    few pairs are near, d becomes 64, 128 or 256 here, and each pair that is left takes the time of some 40 products.
     Where the processor multiplies bfloat16 much faster than float32, it does that, with wider bounds. Memory at work:
     tiles, the pairs, and n + r rows of at most 256 coordinates or 128 MiB of candidates in bfloat16.
     """
@@ -183,7 +183,9 @@ class _Search:
         else:
             of_references, of_candidates = self._projected
             row_pos, other_pos = of_references.at(own).pairs_below(of_candidates.at(other), limits)
-            looked_at, place = np.unique(other_pos, return_inverse=True)
+            looked_at, place = np.arange(len(other)), other_pos
+            if len(place) < len(other):
+                looked_at, place = np.unique(other_pos, return_inverse=True)
             sq_dist = rows.lower_sq_dist_of_pairs(self._of_candidates(other[looked_at]), row_pos, place)
         return NearPairs(other[other_pos].astype(np.int32), own[row_pos].astype(np.int32), sq_dist)
 
