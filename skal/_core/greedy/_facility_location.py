@@ -22,6 +22,7 @@ _Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # position of the candidate,
 _MOST_CANDIDATES, _BOUNDED_CANDIDATES = 1024, 64
 _COLUMN_BYTES = 1 << 27
 _MOST_PAIRS = 1 << 25  # 8 bytes each
+_PAIRS_AT_ONCE = 1 << 20
 _MOST_AT_ONCE = _MOST_PAIRS * 3 // 8  # 32 bytes each while they are sorted
 _FEW = 1 / 16  # of the rows to be covered
 # Less than this share of all that is covered is what rounding leaves of nothing.
@@ -134,13 +135,15 @@ class FacilityLocation(Objective):
         found = bounded.pairs_above(self._coverage, _FEW, _MOST_AT_ONCE)
         if found is None:
             return None
-        (candidates, references, _), similarities = found[0], found[1].numpy()
+        candidates, references, similarities = found
+        upper = np.zeros(self.n_rows)
+        for start in range(0, len(candidates), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            added = similarities[part] - self._coverage.numpy()[references[part]]
+            added = np.maximum(added, 0.0, out=added) * self._weights.numpy()[references[part]]
+            upper += np.bincount(candidates[part], weights=added, minlength=self.n_rows)
         self._open.put_all(candidates, references, similarities)
-        added = similarities - self._coverage.numpy()[references]
-        added = np.maximum(added, 0.0, out=added) * self._weights.numpy()[references]
-        sums = np.bincount(candidates, weights=added, minlength=self.n_rows)
-        upper: np.ndarray = sums.astype(np.float64, copy=False) * _SUMS_ROUNDED_UP
-        return upper
+        return upper * _SUMS_ROUNDED_UP
 
     def _upper_bounds(self, row_idx: np.ndarray, bounded: RowSimilarity) -> np.ndarray:
         is_open = self._open.are_known(row_idx)

@@ -40,8 +40,17 @@ class NearPairs(NamedTuple):
 
     @classmethod
     def joined(cls, parts: list[NearPairs]) -> NearPairs:
-        empty = cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-        return cls(*(np.concatenate(arrays) for arrays in zip(empty, *parts, strict=True)))
+        """Join parts in their order, and empty the list meanwhile, so that no pair is kept twice."""
+        n_pairs = sum(len(part.sq_dist) for part in parts)
+        whole = cls(np.empty(n_pairs, np.int32), np.empty(n_pairs, np.int32), np.empty(n_pairs, np.float32))
+        parts.reverse()
+        stop = 0
+        while parts:
+            part = parts.pop()
+            start, stop = stop, stop + len(part.sq_dist)
+            for array, some in zip(whole, part, strict=True):
+                array[start:stop] = some
+        return whole
 
     def where(self, is_wanted: npt.NDArray[np.bool_]) -> NearPairs:
         return NearPairs(self.candidates[is_wanted], self.references[is_wanted], self.sq_dist[is_wanted])

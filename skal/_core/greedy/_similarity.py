@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Block, Blocks, Tile
-from skal._core.greedy._near_pairs import NearPairs, near_pairs
+from skal._core.greedy._near_pairs import near_pairs
 from skal._core.greedy._sq_dist import Float32Bounds
 
 __all__ = ["RBF", "Kernel", "Linear", "RowSimilarity", "Similarity", "TopHat"]
@@ -121,7 +121,9 @@ class RowSimilarity:
         similarities = self._upper_similarities(candidate_idx)
         return self._references.map_tiles(lambda tile: work(tile.slice, similarities(tile)))
 
-    def pairs_above(self, similarity: Tensor, most_share: float, most_pairs: int) -> tuple[NearPairs, Tensor] | None:
+    def pairs_above(
+        self, similarity: Tensor, most_share: float, most_pairs: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Find the candidates that could be more similar to a row to be covered than so much.
 
         Parameters
@@ -133,9 +135,10 @@ class RowSimilarity:
 
         Returns
         -------
-        NearPairs and float32 Tensor of shape (p,), or None
-            The pairs, and numbers that their similarities are not above. None where these are more than so large a
-            share of all pairs, or more than so many, or the kernel does not say how far it reaches.
+        candidates, references : int32 ndarrays of shape (p,)
+        similarities : float32 ndarray of shape (p,)
+            No similarity is above them. None in place of all three where the pairs are more than so large a share of
+            all, or more than so many, or the kernel does not say how far it reaches.
         """
         if self.device.type != "cpu" or not hasattr(self._kernel, "sq_reach"):
             return None
@@ -145,7 +148,7 @@ class RowSimilarity:
             return None
         sq_dist = torch.from_numpy(pairs.sq_dist)[:, None]
         upper = self._kernel(torch.zeros_like(sq_dist), sq_dist, sq_dist.new_zeros(1)).squeeze(1)
-        return pairs, self._rounded_up(upper)
+        return pairs.candidates, pairs.references, self._rounded_up(upper).numpy()
 
     def at(self, candidate: int, reference_idx: np.ndarray) -> Tensor:
         """Similarities of one candidate to some rows, float64 of shape (len(reference_idx),)."""
