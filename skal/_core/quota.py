@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ def cpu_quota(mount: Path = _MOUNT, own_groups: Path = _OWN_GROUPS) -> float:
     """CPU time a second that control groups, version 1 or 2, allow this process; infinite where nothing limits it.
 
     The least of what its own group and those above it allow. Within a container only some of them can be seen, the
-    container's own among them.
+    container's own among them. Read at most once a second: that takes as long as a pass over a small pool.
 
     Parameters
     ----------
@@ -26,6 +28,11 @@ def cpu_quota(mount: Path = _MOUNT, own_groups: Path = _OWN_GROUPS) -> float:
     own_groups : Path
         The file that says which groups the process is in.
     """
+    return _quota_in_second(int(time.monotonic()), mount, own_groups)
+
+
+@functools.lru_cache(maxsize=1)
+def _quota_in_second(second: int, mount: Path, own_groups: Path) -> float:
     return min((quota for folder in _folders(mount, own_groups) for quota in _quotas(folder)), default=math.inf)
 
 

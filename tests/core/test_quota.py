@@ -55,3 +55,13 @@ def test_a_container_of_the_first_version_whose_group_is_named_as_outside(tmp_pa
 def test_what_cannot_be_read_limits_nothing(text, tmp_path):
     write(tmp_path / "cgroup", cpu__max=text)
     assert quota_of(tmp_path, "0::/\nno colons\n") == math.inf
+
+
+def test_a_limit_that_is_changed_is_seen_a_second_later(tmp_path, monkeypatch):
+    now = 5.0
+    monkeypatch.setattr("skal._core.quota.time.monotonic", lambda: now)
+    write(tmp_path / "cgroup", cpu__max="200000 100000")
+    assert quota_of(tmp_path, "0::/\n") == 2
+    write(tmp_path / "cgroup", cpu__max="100000 100000")
+    now = 6.0
+    assert quota_of(tmp_path, "0::/\n") == 1
