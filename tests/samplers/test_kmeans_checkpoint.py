@@ -12,15 +12,15 @@ from skal.rounds import IterativeSampler
 from skal.samplers import KMeansSampler, _kmeans_checkpoint
 from tests.killed_fit import BUDGET
 
-X = np.random.default_rng(0).normal(size=(300, 20))[np.random.default_rng(1).integers(300, size=6000)]
+X = np.random.default_rng(0).normal(size=(300, 20))[np.random.default_rng(1).integers(300, size=3000)]
 X = (X + 0.7 * np.random.default_rng(2).normal(size=X.shape)).astype(np.float32)
 
 FITS = {
     "lloyd": ({"budget": 20, "algorithm": "lloyd"}, None),
     "several_runs": ({"budget": 20, "algorithm": "lloyd", "init": "random", "n_init": 3}, None),
     "restricted": ({"budget": 200, "algorithm": "restricted"}, None),
-    "later_round": ({"budget": 150, "algorithm": "restricted"}, np.arange(0, 6000, 100)),
-    "several_runs_later": ({"budget": 15, "algorithm": "lloyd", "n_init": 2}, np.arange(0, 6000, 600)),
+    "later_round": ({"budget": 150, "algorithm": "restricted"}, np.arange(0, 3000, 50)),
+    "several_runs_later": ({"budget": 15, "algorithm": "lloyd", "n_init": 2}, np.arange(0, 3000, 300)),
 }
 
 

@@ -9,11 +9,11 @@ from skal.samplers import CoreSetSampler, KMeansSampler, UniformKMeansSampler
 
 @pytest.fixture(scope="module")
 def photos():
-    """1,000 photos of ten classes × 6 near-copies in 64 features; which photo each row is of."""
+    """600 photos of ten classes × 6 near-copies in 64 features; which photo each row is of."""
     rng = np.random.default_rng(0)
-    classes = rng.normal(size=(10, 64)).repeat(100, axis=0)
-    photo = np.repeat(np.arange(1000), 6)
-    X = (classes + rng.normal(size=(1000, 64)))[photo] + 0.02 * rng.normal(size=(6000, 64))
+    classes = rng.normal(size=(10, 64)).repeat(60, axis=0)
+    photo = np.repeat(np.arange(600), 6)
+    X = (classes + rng.normal(size=(600, 64)))[photo] + 0.02 * rng.normal(size=(3600, 64))
     return X.astype(np.float32), photo
 
 

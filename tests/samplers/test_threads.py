@@ -5,6 +5,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from skal._core.blocks import TILE_ROWS
 from skal._core.workers import count_workers, on_workers
 from skal.classifiers import CosineKNNClassifier
 from skal.pool import clear_cache
@@ -23,16 +24,16 @@ N_WORKERS = (1, 4)  # most passes here have two items, which two of any number o
 
 def make_pool(kind, rng):
     if kind == "groups":
-        return (rng.normal(size=(100, 64))[rng.integers(0, 100, 2500)] + rng.normal(size=(2500, 64))).astype(np.float32)
+        return (rng.normal(size=(100, 64))[rng.integers(0, 100, 700)] + rng.normal(size=(700, 64))).astype(np.float32)
     if kind == "copies":
-        return np.repeat(rng.normal(size=(250, 20)), 10, axis=0)
+        return np.repeat(rng.normal(size=(70, 20)), 10, axis=0)
     if kind == "integers":
-        return rng.integers(0, 5, size=(2500, 16))
+        return rng.integers(0, 5, size=(700, 16))
     if kind == "wide":
-        return rng.normal(size=(2100, 1030)).astype(np.float32)
+        return rng.normal(size=(1100, 1030)).astype(np.float32)
     if kind == "cone":
-        return rng.normal(size=48) + 3e-4 * rng.normal(size=(2500, 48))
-    return rng.normal(size=(2501, 33)).astype(np.float16)
+        return rng.normal(size=48) + 3e-4 * rng.normal(size=(700, 48))
+    return rng.normal(size=(701, 33)).astype(np.float16)
 
 
 POOLS = ["groups", "copies", "integers", "wide", "cone", "odd"]
@@ -61,6 +62,7 @@ def fitted(sampler, X, y, labeled_idx):
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
 def test_the_same_picks_for_any_number_of_workers(sampler, kind, rng, monkeypatch):
     monkeypatch.setattr("skal._core.blocks._LEAST_FOR_WORKERS", 0)
+    monkeypatch.setitem(TILE_ROWS, "cpu", 512)  # so that few rows are more than a tile
     X = make_pool(kind, rng)
     y = rng.integers(0, 5, len(X))
     labeled_idx = rng.choice(len(X), size=40, replace=False)
@@ -75,6 +77,7 @@ def test_the_same_picks_for_any_number_of_workers(sampler, kind, rng, monkeypatc
     "sampler", [KMeansSampler(40, algorithm="restricted", random_state=0), CoreSetSampler(40)], ids=str
 )
 def test_the_number_of_torchs_threads_decides_how_many_workers_not_what_they_pick(sampler, rng, monkeypatch):
+    monkeypatch.setitem(TILE_ROWS, "cpu", 512)
     X = make_pool("groups", rng)
     labeled_idx = rng.choice(len(X), size=40, replace=False)
     monkeypatch.setattr("skal._core.blocks._LEAST_FOR_WORKERS", 0)

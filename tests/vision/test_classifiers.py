@@ -350,11 +350,11 @@ def test_a_training_of_your_own(pool):
 def test_a_sampler_on_embeddings_and_a_classifier_on_the_images(pool, tmp_path):
     images, y = pool
     X = images.reshape(60, -1).astype(np.float32)
-    model = skal.LowBudgetClassifier(skal.samplers.KMeansSampler(9), fix_match(), random_state=0)
+    model = skal.LowBudgetClassifier(skal.samplers.KMeansSampler(9), fix_match(n_steps=4), random_state=0)
     model.fit(images, y, embeddings=X)
     expected = skal.samplers.KMeansSampler(9, random_state=0).fit_select(X)
     np.testing.assert_array_equal(model.selected_indices_, expected)
-    by_hand = fix_match().fit(images[expected], y[expected], X_pool=images)
+    by_hand = fix_match(n_steps=4).fit(images[expected], y[expected], X_pool=images)
     np.testing.assert_array_equal(model.predict_proba(images), by_hand.predict_proba(images))
     in_files(images, tmp_path)
     from_folder = clone(model).fit(str(tmp_path), y, embeddings=X)
