@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from skal._core.device import ordinary_torch
 from skal._install import hint_for_extra
@@ -35,6 +36,7 @@ NAMED = (*RESNETS, *WIDE_RESNETS, *EFFICIENTNETS)  # beside timm's
 
 _TIMM = "timm:"
 _EFFICIENTNET_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)  # mean and std of TensorFlow's recipe
+_DRAWING = {"kaiming_normal_", "kaiming_uniform_", "normal_", "uniform_"}
 _NATIVE_VALUES = {"cifar10": CIFAR10, "cifar100": CIFAR100, None: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
 
 
@@ -89,6 +91,9 @@ def load(
     refuse_unknown(backbone)
     if isinstance(backbone, nn.Module):
         model = copy.deepcopy(backbone)
+    elif backbone in NAMED and weights is not None:
+        with _NothingIsDrawn():  # the weights will fill it, and to draw takes longer than to read them
+            model = _named(backbone)
     else:
         with torch.random.fork_rng(devices=[]):
             if seed is not None:
@@ -173,6 +178,18 @@ def _named(backbone: str) -> nn.Module:
     if backbone in EFFICIENTNETS:
         return EfficientNetLite0()
     return resnet(backbone) if backbone in RESNETS else wide_resnet_named(backbone)
+
+
+class _NothingIsDrawn(TorchFunctionMode):
+    """In this thread, what would be filled with random numbers is left as it is."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in _DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 def _timm() -> Any:

@@ -25,8 +25,14 @@ def shapes_of(model):
     return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
+def without_values(name):
+    """Shapes are all there is of it."""
+    with torch.device("meta"):
+        return resnet(name).eval()
+
+
 def seeded(name):
-    model = resnet(name).eval()
+    model = without_values(name).to_empty(device="cpu")
     model.load_state_dict(RULE["seeded_state"](shapes_of(model)))
     return model
 
@@ -67,13 +73,13 @@ def test_a_name_that_is_none_is_refused():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.slow
 def test_the_cifar_stem_keeps_small_images_large(name):
-    plain, cifar = resnet(name), resnet(f"{name}-cifar")
+    plain, cifar = without_values(name), without_values(f"{name}-cifar")
     assert {key for key, shape in shapes_of(plain).items() if shape != shapes_of(cifar)[key]} == {"conv1.weight"}
     assert cifar.conv1.weight.shape == (64, 3, 3, 3)
     sizes = []
     cifar.layer1.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[-2:]))
     with torch.inference_mode():
-        assert cifar.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, n_features_of(name))
+        assert cifar(torch.zeros(1, 3, 32, 32, device="meta")).shape == (1, n_features_of(name))
     assert sizes == [(32, 32)]
 
 
