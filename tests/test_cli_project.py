@@ -181,8 +181,8 @@ def test_picks_from_an_array(tmp_path, monkeypatch, rng):
 
 
 @pytest.mark.slow
-def test_what_a_program_reads_stays_clean(embedded):
-    command = [sys.executable, "-m", "skal", "select", "-n", "2", "--json"]
+def test_what_a_program_reads_stays_clean(embedded, warm_python):
+    command = [warm_python, "-m", "skal", "select", "-n", "2", "--json"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert len(json.loads(finished.stdout)["picks"]) == 2
     assert "Round 1: 2 images" in finished.stderr

@@ -15,9 +15,9 @@ FOLDER = Path(__file__).parent.parent / "examples"
 PLOTS = sorted(FOLDER.glob("plot_*.py"))
 EXAMPLES = sorted(set(FOLDER.glob("*.py")) - set(PLOTS))
 SMALLER = {
-    "dask_pool": ["--rows", "20000", "--budget", "70"],
-    "fashion_mnist": ["--images", "250"],
-    "fine_tune_fashion_mnist": ["--images", "60", "--epochs", "3"],
+    "dask_pool": ["--rows", "10000", "--budget", "70"],
+    "fashion_mnist": ["--images", "120"],
+    "fine_tune_fashion_mnist": ["--images", "40", "--epochs", "3"],
     "fix_match_fashion_mnist": ["--images", "200", "--steps", "3"],
 }
 PACKAGES = {
