@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import gc
 import os
 import shlex
 import subprocess
@@ -23,6 +24,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def pytest_configure():
     # On data as small as the tests' more threads only wait for each other, for seconds where the machine is busy.
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # or what was imported and collected is looked through again and again
 
 
 def pytest_collection_modifyitems(items):

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 

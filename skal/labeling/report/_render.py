@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from base64 import b64encode
 from collections.abc import Callable
@@ -66,7 +67,9 @@ def write(
     return path
 
 
+@functools.cache
 def _environment() -> Environment:
+    """One for the process: it keeps the template, which takes longer to compile than to fill."""
     environment = Environment(
         autoescape=True,
         loader=FunctionLoader(_read),
