@@ -17,7 +17,7 @@ from skal.rounds import IterativeSampler, Ledger
 from skal.samplers import KMeansSampler
 
 GUIDE = Path(__file__).parents[1] / "docs" / "getting_started.md"
-N_POOL, N_ADDED, N_NEW = 120, 10, 30
+N_POOL, N_ADDED, N_NEW = 110, 10, 30
 CANNOT_TELL = {3, 17, 31, 60, 88}  # of the photos asked for, in turn
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 

@@ -229,7 +229,7 @@ def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tm
     Image.new("RGB", (1, 1)).save(files[9], format="BMP")
     files[9].write_bytes(files[9].read_bytes()[:20])
     with pytest.warns(UserWarning, match="1 of 11 images were left out"):
-        expected = embed(files, on_error="skip")
+        expected = embed(files, on_error="skip", num_workers=0)
     code, n_lines = _embedding_file.EmbeddingFile.append.__code__, 0
     for at in range(100):
         output, seen = tmp_path / f"{at}.npy", [0]
@@ -244,14 +244,14 @@ def test_an_interruption_between_any_two_lines_of_a_step_loses_nothing(files, tm
         sys.settrace(stop)
         try:
             with pytest.warns(UserWarning, match="left out"):
-                embed(files, output, on_error="skip")
+                embed(files, output, on_error="skip", num_workers=0)
             break
         except KeyboardInterrupt:
             n_lines += 1
         finally:
             sys.settrace(None)
         with pytest.warns(UserWarning, match="left out"):
-            resumed = embed(files, output, on_error="skip")
+            resumed = embed(files, output, on_error="skip", num_workers=0)
         np.testing.assert_array_equal(resumed.embeddings, expected.embeddings)
         np.testing.assert_array_equal(resumed.valid_indices, expected.valid_indices)
     assert n_lines > 20

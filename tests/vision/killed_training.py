@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._dynamo  # as each optimizer does, for a second
 
 from skal.vision import _checkpoint
 from tests.vision.conftest import images_of
