@@ -4,6 +4,7 @@ import pickle
 import sys
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import joblib
 import numpy as np
@@ -34,6 +35,7 @@ def fix_match(**changes):
 
 
 both = pytest.mark.parametrize("make", [fine_tune, fix_match])
+SHORT = {fine_tune: {"n_epochs": 2}, fix_match: {"n_steps": 4}}  # where it is to do the same, whatever it learns
 
 
 def in_files(images, folder, sizes=((12, 12),)):
@@ -55,16 +57,18 @@ def test_it_learns_from_arrays_paths_folders_and_records(make, pool, tmp_path):
     assert from_array.score(images, y) > 0.9
     assert from_array.predict(images).dtype == y.dtype
     np.testing.assert_array_equal(from_array.classes_, ["blue", "green", "red"])
+    short = make(image_transform=None, **SHORT[make]).fit(images, y)
     for same in (paths, [str(path) for path in paths], str(tmp_path), with_paths):
-        other = make(image_transform=None).fit(same, y)
-        np.testing.assert_allclose(other.predict_proba(same), from_array.predict_proba(images), atol=1e-6)
+        other = make(image_transform=None, **SHORT[make]).fit(same, y)
+        np.testing.assert_allclose(other.predict_proba(same), short.predict_proba(images), atol=1e-6)
     np.testing.assert_array_equal(from_array.predict_proba(record), from_array.predict_proba(images))
 
 
 @both
 def test_grey_images_are_images_of_three_equal_channels(make, pool):
     grey, y = pool[0][..., 0], pool[1]
-    found = [make().fit(X, y).predict_proba(X) for X in (grey, grey[..., None], np.repeat(grey[..., None], 3, axis=3))]
+    ways = (grey, grey[..., None], np.repeat(grey[..., None], 3, axis=3))
+    found = [make(**SHORT[make]).fit(X, y).predict_proba(X) for X in ways]
     np.testing.assert_allclose(found[0], found[1])
     np.testing.assert_allclose(found[0], found[2], atol=1e-5)
 
@@ -111,6 +115,7 @@ def test_classes_that_nobody_showed_have_probability_0(make, pool):
 @both
 def test_a_seed_says_it_all_whatever_surrounds_the_call(make, pool):
     images, y = pool
+    make = partial(make, **SHORT[make])
     reference = make().fit(images, y).predict_proba(images)
     surroundings = (
         nullcontext(), torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16),
@@ -139,8 +144,7 @@ def test_a_seed_says_it_all_whatever_surrounds_the_call(make, pool):
 def test_workers_change_nothing(make, pool, tmp_path):
     images, y = pool
     paths = in_files(images[:20], tmp_path)
-    found = [make(num_workers=n, n_epochs=2).fit(paths, y[:20]) if make is fine_tune
-             else make(num_workers=n, n_steps=4).fit(paths, y[:20]) for n in (0, 2)]  # fmt: skip
+    found = [make(num_workers=n, **SHORT[make]).fit(paths, y[:20]) for n in (0, 2)]
     np.testing.assert_array_equal(*(each.predict_proba(paths) for each in found))
 
 
