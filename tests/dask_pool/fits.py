@@ -1,9 +1,9 @@
-"""Samplers that take a dask array, and what comes of each."""
+"""Samplers that take a dask array, and what comes of each; what classifiers say of one."""
 
 import dask.array as da
 import numpy as np
 
-from skal.classifiers import LinearProbe
+from skal.classifiers import CosineKNNClassifier, LinearProbe
 from skal.samplers import (
     CoreSetSampler,
     KMeansSampler,
@@ -30,6 +30,14 @@ FITS = {
         LeastConfidenceSampler(20, classifier=LinearProbe(), random_state=0),
         {"labeled_indices": np.arange(60)},
     ),
+}
+METHODS = {
+    "probe_predict": (LinearProbe, "predict"),
+    "probe_predict_proba": (LinearProbe, "predict_proba"),
+    "probe_predict_log_proba": (LinearProbe, "predict_log_proba"),
+    "probe_decision_function": (LinearProbe, "decision_function"),
+    "knn_predict": (CosineKNNClassifier, "predict"),
+    "knn_predict_proba": (CosineKNNClassifier, "predict_proba"),
 }
 
 

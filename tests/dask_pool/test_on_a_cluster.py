@@ -20,7 +20,7 @@ from skal._dask._cluster import OnCluster
 from skal._dask._tasks import KernelCall
 from skal.samplers import KMeansSampler, _kmeans_checkpoint
 from tests.dask_pool.conftest import TILE_ELEMENTS
-from tests.dask_pool.fits import FITS, in_chunks, outcome
+from tests.dask_pool.fits import FITS, METHODS, in_chunks, outcome
 from tests.killed_fit import BUDGET
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,13 @@ def test_two_workers_find_what_one_process_finds(name, X, y, client, expected):
     np.testing.assert_array_equal(picks, expected(name)[0])
     assert inertia == expected(name)[1]
     np.testing.assert_array_equal(labels, expected(name)[2])
+
+
+def test_workers_predict_the_same(client, X, y):
+    pool = in_chunks(X, 4096)
+    for kind, method in METHODS.values():
+        fitted = kind().fit(X[:300], y[:300])
+        np.testing.assert_array_equal(getattr(fitted, method)(pool).compute(), getattr(fitted, method)(X))
 
 
 @pytest.mark.parametrize("n_workers", [1, 3])

@@ -5,15 +5,7 @@ import numpy as np
 import pytest
 
 from skal.classifiers import CosineKNNClassifier, LinearProbe
-
-METHODS = {
-    "probe_predict": (LinearProbe, "predict"),
-    "probe_predict_proba": (LinearProbe, "predict_proba"),
-    "probe_predict_log_proba": (LinearProbe, "predict_log_proba"),
-    "probe_decision_function": (LinearProbe, "decision_function"),
-    "knn_predict": (CosineKNNClassifier, "predict"),
-    "knn_predict_proba": (CosineKNNClassifier, "predict_proba"),
-}
+from tests.dask_pool.fits import METHODS
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -54,11 +46,3 @@ def test_a_bad_row_is_named_with_its_chunk(X, y):
     lazy = LinearProbe().fit(X[:300], y[:300]).predict(da.from_array(bad, chunks=(4000, -1)))
     with pytest.raises(ValueError, match="In the chunk from row 4000 on: Input X contains NaN: row 1000"):
         lazy.compute()
-
-
-@pytest.mark.slow
-def test_workers_predict_the_same(client, X, y):
-    pool = da.from_array(X, chunks=(4096, -1))
-    for kind, method in METHODS.values():
-        fitted = kind().fit(X[:300], y[:300])
-        np.testing.assert_array_equal(getattr(fitted, method)(pool).compute(), getattr(fitted, method)(X))
