@@ -116,6 +116,7 @@ class DaskBlocks(Blocks):
             rows = self._preparation.of(self._chunks.here(position), start)
             for tile in Block(rows, 0, rows.n_rows, self.tile_rows).tiles():
                 yield tile._replace(start=start + tile.start)
+            del rows, tile  # or this chunk would be there until the next is
         self._known.are_all_finite = True
 
     def half_sq_norms(self) -> Tensor:

@@ -14,7 +14,7 @@ from skal._dask._executors import InProcess
 from skal._dask._rows import DaskRows
 from skal.classifiers import LinearProbe
 from skal.rounds import IterativeSampler, MultiKMeansSampler
-from skal.samplers import KMeansSampler, MarginSampler, RandomSampler, UniformSampler
+from skal.samplers import CoreSetSampler, KMeansSampler, MarginSampler, RandomSampler, UniformSampler
 from tests.dask_pool.fits import FITS, fitted, in_chunks, outcome
 
 
@@ -162,6 +162,14 @@ def test_there_are_never_two_chunks_at_once(name, X, y):
     fitted(name, counted.array(), y)
     assert len(counted.made) > 8
     assert counted.most_there == 0
+
+
+def test_nor_where_all_rows_are_added_in_this_process(X):
+    around_zero = np.concatenate([X[:16_384], -X[:16_384]])  # float32 cannot tell which row is nearest the mean
+    counted = CountedChunks(around_zero, 4096)
+    picks = CoreSetSampler(5).fit_select(counted.array())
+    assert counted.most_there == 0
+    np.testing.assert_array_equal(picks, CoreSetSampler(5).fit_select(around_zero))
 
 
 @pytest.mark.parametrize("entry", registry.samplers(), ids=lambda entry: entry.name)
