@@ -33,7 +33,7 @@ def main(path, folder, n_kept, address="", tile_elements=0):
         from distributed import Client
 
         _run._TILE_ELEMENTS, _run._SKETCH_TILE_ELEMENTS = int(tile_elements), 2 * int(tile_elements)
-        pool, client = da.from_array(pool, chunks=(4096, -1)), Client(address)
+        pool, client = da.from_array(pool, chunks=(2048, -1)), Client(address)
     with client:
         KMeansSampler(BUDGET, random_state=0, checkpoint_folder=folder).fit(pool)
 

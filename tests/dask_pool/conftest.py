@@ -13,8 +13,8 @@ from distributed import Client, LocalCluster
 from skal._core.restricted import _run, sketch_tile_rows_of, tile_rows_of
 from tests.dask_pool.fits import outcome
 
-TILE_ELEMENTS = 2**17
-N_ROWS, N_FEATURES = 30_000, 32
+TILE_ELEMENTS = 2**16
+N_ROWS, N_FEATURES = 15_000, 32
 TILE_ROWS = TILE_ELEMENTS // N_FEATURES  # chunks of which are joined to two of the principal coordinates
 
 

@@ -22,7 +22,7 @@ FITS = {
     "lloyd_euclidean": (KMeansSampler(12, metric="euclidean", random_state=0, max_iter=4), {}),
     "restricted": (KMeansSampler(150, random_state=0), {}),
     "restricted_euclidean": (KMeansSampler(150, metric="euclidean", random_state=0), {}),
-    "later_round": (KMeansSampler(100, random_state=0), {"labeled_indices": np.arange(0, 30_000, 300)}),
+    "later_round": (KMeansSampler(100, random_state=0), {"labeled_indices": np.arange(0, 15_000, 150)}),
     "uniform_kmeans": (UniformKMeansSampler(40, n_clusters=8, random_state=0), {}),
     "margin": (MarginSampler(20, random_state=0), {"labeled_indices": np.arange(60)}),
     "entropy": (MaxEntropySampler(20, random_state=0), {"labeled_indices": np.arange(60)}),

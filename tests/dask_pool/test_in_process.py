@@ -20,38 +20,38 @@ from tests.dask_pool.fits import FITS, fitted, in_chunks, outcome
 
 @pytest.mark.parametrize("name", FITS)
 def test_the_picks_are_those_of_the_array(name, X, y, expected):
-    picks, inertia, labels = outcome(name, in_chunks(X, 4096), y)
+    picks, inertia, labels = outcome(name, in_chunks(X, 2048), y)
     np.testing.assert_array_equal(picks, expected(name)[0])
     assert inertia == expected(name)[1]
     np.testing.assert_array_equal(labels, expected(name)[2])
 
 
-@pytest.mark.parametrize("sizes", [8192, (16384, 4096, 4096, 5424)], ids=["other", "unequal"])
+@pytest.mark.parametrize("sizes", [4096, (8192, 2048, 2048, 2712)], ids=["other", "unequal"])
 def test_chunks_of_other_sizes_change_nothing(sizes, X, y, expected):
     picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
 
 
-@pytest.mark.parametrize("sizes", [1000, 5000, (1, 29_999), (20_000, 10_000), (12288, 17712)], ids=str)
+@pytest.mark.parametrize("sizes", [500, 2500, (1, 14_999), (10_000, 5_000), (6144, 8856)], ids=str)
 def test_misaligned_chunks_are_joined_with_a_warning(sizes, X, y, expected):
-    with pytest.warns(UserWarning, match=r"do not begin at multiples of 8192 rows, nor at all .* multiples of 4096"):
+    with pytest.warns(UserWarning, match=r"do not begin at multiples of 4096 rows, nor at all .* multiples of 2048"):
         picks, inertia, _ = outcome("restricted", in_chunks(X, sizes), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
 
 
 def test_chunks_too_large_for_a_worker_are_divided_with_a_warning(monkeypatch, X, y, expected):
-    monkeypatch.setattr(InProcess, "memory_a_task", lambda executor: 8 * X[:6000].nbytes)
-    with pytest.warns(UserWarning, match=r"hold up to 16384 rows, .* as 8 of 4096 rows.*X\.rechunk\(\(4096, -1\)\)"):
-        picks, inertia, _ = outcome("restricted", in_chunks(X, 16384), y)
+    monkeypatch.setattr(InProcess, "memory_a_task", lambda executor: 8 * X[:3000].nbytes)
+    with pytest.warns(UserWarning, match=r"hold up to 8192 rows, .* as 8 of 2048 rows.*X\.rechunk\(\(2048, -1\)\)"):
+        picks, inertia, _ = outcome("restricted", in_chunks(X, 8192), y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
 
 
 def test_a_chunk_of_one_tile_is_left_to_the_smallest_worker(monkeypatch, X):
     monkeypatch.setattr(InProcess, "memory_a_task", lambda executor: 1)
-    assert len(DaskRows(in_chunks(X, 4096)).chunks) == 8
+    assert len(DaskRows(in_chunks(X, 2048)).chunks) == 8
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_rows_of_a_chunk(most, rows):
 def test_a_memmap_gives_the_same(tmp_path, X, y, expected):
     np.save(tmp_path / "pool.npy", X)
     on_disk = np.load(tmp_path / "pool.npy", mmap_mode="r")
-    for pool in (on_disk, in_chunks(on_disk, 8192)):
+    for pool in (on_disk, in_chunks(on_disk, 4096)):
         picks, inertia, _ = outcome("restricted", pool, y)
         np.testing.assert_array_equal(picks, expected("restricted")[0])
         assert inertia == expected("restricted")[1]
@@ -134,23 +134,23 @@ class CountedChunks:
 
 
 def test_opening_reads_nothing_and_a_few_rows_read_their_chunks(X):
-    counted = CountedChunks(X, 4096)
+    counted = CountedChunks(X, 2048)
     pool = skal.Pool(counted.array())
     assert pool.shape == X.shape
     assert counted.made == []
-    taken = pool.raw_blocks(torch.device("cpu")).take([5, 8193, 4])
-    np.testing.assert_array_equal(taken, X[[5, 8193, 4]].astype(np.float32))
-    assert sorted(counted.made) == [0, 8192]
+    taken = pool.raw_blocks(torch.device("cpu")).take([5, 4097, 4])
+    np.testing.assert_array_equal(taken, X[[5, 4097, 4]].astype(np.float32))
+    assert sorted(counted.made) == [0, 4096]
 
 
 def test_a_look_in_a_notebook_reads_no_chunk(X):
-    counted = CountedChunks(X, 4096)
+    counted = CountedChunks(X, 2048)
     pool = skal.Pool(counted.array())
     assert "dask array of 8 chunks" in pool._repr_html_()
     sampler = KMeansSampler(budget=5, algorithm="lloyd", max_iter=1).fit(pool)
     n_made = len(counted.made)
     assert n_made > 0
-    assert "5 of 30,000 rows" in sampler._repr_html_()
+    assert "5 of 15,000 rows" in sampler._repr_html_()
     assert "lloyd" in sampler._repr_html_()
     assert pool._repr_html_()
     assert len(counted.made) == n_made
@@ -158,15 +158,15 @@ def test_a_look_in_a_notebook_reads_no_chunk(X):
 
 @pytest.mark.parametrize("name", ["core_set", "lloyd", "restricted", "margin"])
 def test_there_are_never_two_chunks_at_once(name, X, y):
-    counted = CountedChunks(X, 4096)
+    counted = CountedChunks(X, 2048)
     fitted(name, counted.array(), y)
     assert len(counted.made) > 8
     assert counted.most_there == 0
 
 
 def test_nor_where_all_rows_are_added_in_this_process(X):
-    around_zero = np.concatenate([X[:16_384], -X[:16_384]])  # float32 cannot tell which row is nearest the mean
-    counted = CountedChunks(around_zero, 4096)
+    around_zero = np.concatenate([X[:8192], -X[:8192]])  # float32 cannot tell which row is nearest the mean
+    counted = CountedChunks(around_zero, 2048)
     picks = CoreSetSampler(5).fit_select(counted.array())
     assert counted.most_there == 0
     np.testing.assert_array_equal(picks, CoreSetSampler(5).fit_select(around_zero))
@@ -174,7 +174,7 @@ def test_nor_where_all_rows_are_added_in_this_process(X):
 
 @pytest.mark.parametrize("entry", registry.samplers(), ids=lambda entry: entry.name)
 def test_a_sampler_that_cannot_says_so_before_it_reads(entry, X):
-    counted = CountedChunks(X, 4096)
+    counted = CountedChunks(X, 2048)
     if entry.takes_chunks:
         return
     for pool in (counted.array(), skal.Pool(counted.array())):
@@ -184,7 +184,7 @@ def test_a_sampler_that_cannot_says_so_before_it_reads(entry, X):
 
 
 def test_rounds_of_a_sampler_that_cannot_are_refused_before_the_first(X, y):
-    counted = CountedChunks(X, 4096)
+    counted = CountedChunks(X, 2048)
     for rounds in (IterativeSampler(UniformSampler()), IterativeSampler(RandomSampler(), initial=UniformSampler())):
         with pytest.raises(TypeError, match="UniformSampler needs its rows in memory"):
             rounds.fit(counted.array(), y)
@@ -193,15 +193,15 @@ def test_rounds_of_a_sampler_that_cannot_are_refused_before_the_first(X, y):
 
 def test_a_classifier_is_fitted_on_rows_in_memory(X, y):
     with pytest.raises(TypeError, match="LinearProbe needs its rows in memory"):
-        LinearProbe().fit(in_chunks(X, 4096), y)
+        LinearProbe().fit(in_chunks(X, 2048), y)
 
 
 def test_what_is_no_pool_in_chunks_is_refused(X):
-    sampler, pool = RandomSampler(), in_chunks(X, 4096)
+    sampler, pool = RandomSampler(), in_chunks(X, 2048)
     with pytest.raises(ValueError, match=r"unknown sizes, so its rows have no numbers: pass X.compute_chunk_sizes"):
         sampler.fit(pool[pool[:, 0] > 0])
     with pytest.raises(ValueError, match=r"2 chunks of columns, and a row must lie in one chunk: pass X.rechunk"):
-        sampler.fit(pool.rechunk((4096, 16)))
+        sampler.fit(pool.rechunk((2048, 16)))
     with pytest.raises(ValueError, match="Expected 2D array, got a dask array of 1 dimensions"):
         sampler.fit(pool[:, 0])
     with pytest.raises(ValueError, match="a dask array of complex64"):
@@ -216,21 +216,21 @@ def test_what_is_no_pool_in_chunks_is_refused(X):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_the_first_bad_row_of_the_pool_is_named(name, value, X, y):
     bad = X.copy()
-    bad[[9000, 25_000], 3] = value
-    with pytest.raises(ValueError, match=rf"{'NaN' if np.isnan(value) else 'infinity'}: row 9000 is the first"):
-        fitted(name, in_chunks(bad, 4096), y)
+    bad[[4500, 12_500], 3] = value
+    with pytest.raises(ValueError, match=rf"{'NaN' if np.isnan(value) else 'infinity'}: row 4500 is the first"):
+        fitted(name, in_chunks(bad, 2048), y)
 
 
 def test_labels_come_back_in_the_chunks_of_the_rows(X, y):
-    pool = in_chunks(X, (16384, 4096, 4096, 5424))
+    pool = in_chunks(X, (8192, 2048, 2048, 2712))
     labels = fitted("lloyd", pool, y).labels_
     assert isinstance(labels, da.Array)
     assert labels.chunks == (pool.chunks[0],)
 
 
 def test_an_opened_pool_is_shared_by_fits_and_never_brought_into_memory(X, y, expected):
-    pool = skal.Pool(in_chunks(X, 4096))
-    assert repr(pool) == "Pool(30000 × 32 float16, metric='cosine')"
+    pool = skal.Pool(in_chunks(X, 2048))
+    assert repr(pool) == "Pool(15000 × 32 float16, metric='cosine')"
     for name in ("lloyd", "core_set"):
         np.testing.assert_array_equal(outcome(name, pool, y)[0], expected(name)[0])
     with pytest.raises(TypeError, match="is in chunks and is not brought into memory unasked"):
@@ -238,16 +238,16 @@ def test_an_opened_pool_is_shared_by_fits_and_never_brought_into_memory(X, y, ex
 
 
 def test_fingerprints_are_of_the_content_and_not_of_the_chunks(X):
-    one, other = (skal.Pool(in_chunks(X, rows)).fingerprint() for rows in (4096, 8192))
+    one, other = (skal.Pool(in_chunks(X, rows)).fingerprint() for rows in (2048, 4096))
     changed = X.copy()
-    changed[20_000, 1] += 1
-    assert one == other != skal.Pool(in_chunks(changed, 4096)).fingerprint()
+    changed[10_000, 1] += 1
+    assert one == other != skal.Pool(in_chunks(changed, 2048)).fingerprint()
 
 
 def test_what_was_learned_carries_over_between_kinds_of_pools(X, y, expected):
     sampler = fitted("lloyd", X, y)
-    np.testing.assert_array_equal(sampler.select(in_chunks(X, 4096)), sampler.select(X))
-    labels, distances = sampler.assign(in_chunks(X, 4096))
+    np.testing.assert_array_equal(sampler.select(in_chunks(X, 2048)), sampler.select(X))
+    labels, distances = sampler.assign(in_chunks(X, 2048))
     for of_chunks, of_array in zip((labels, distances), sampler.assign(X), strict=True):
         np.testing.assert_array_equal(of_chunks, of_array)
 
@@ -258,29 +258,29 @@ def test_rounds(X, y):
         MultiKMeansSampler(budgets=(10, 30), random_state=0),
         IterativeSampler(MarginSampler(), (10, 30), initial=RandomSampler(), random_state=0),
     ):
-        picks = [rounds.fit(pool, lambda rows: y[rows]).selected_indices_ for pool in (X, in_chunks(X, 8192))]
+        picks = [rounds.fit(pool, lambda rows: y[rows]).selected_indices_ for pool in (X, in_chunks(X, 4096))]
         np.testing.assert_array_equal(*picks)
 
 
 def test_a_record_on_file_knows_its_pool(tmp_path, X, y):
     rounds = IterativeSampler(RandomSampler(), (10, 20), random_state=0)
-    rounds.fit(in_chunks(X, 8192), y, ledger=tmp_path / "labels.jsonl")
-    rounds.set_params(budgets=(10, 20, 30)).fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
+    rounds.fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
+    rounds.set_params(budgets=(10, 20, 30)).fit(in_chunks(X, 2048), y, ledger=tmp_path / "labels.jsonl")
     assert [len(rows) for rows in rounds.rounds_] == [10, 10, 10]
     with pytest.raises(ValueError, match=r"another pool|other rows|fingerprint"):
-        rounds.fit(in_chunks(X + 1, 4096), y, ledger=tmp_path / "labels.jsonl")
+        rounds.fit(in_chunks(X + 1, 2048), y, ledger=tmp_path / "labels.jsonl")
 
 
 def test_a_record_on_file_goes_on_where_rows_were_added(tmp_path, X, y):
     rounds = IterativeSampler(RandomSampler(), (10,), random_state=0)
-    rounds.fit(in_chunks(X[:-100], 8192), y[:-100], ledger=tmp_path / "labels.jsonl")
-    rounds.set_params(budgets=(10, 20)).fit(in_chunks(X, 4096), y, ledger=tmp_path / "labels.jsonl")
+    rounds.fit(in_chunks(X[:-100], 4096), y[:-100], ledger=tmp_path / "labels.jsonl")
+    rounds.set_params(budgets=(10, 20)).fit(in_chunks(X, 2048), y, ledger=tmp_path / "labels.jsonl")
     assert [len(rows) for rows in rounds.rounds_] == [10, 10]
     assert rounds.ledger_.n_samples == len(X)
 
 
 def test_fit_resample_gives_arrays(X, y):
-    rows, labels = RandomSampler(5, random_state=0).fit_resample(in_chunks(X, 8192), y)
+    rows, labels = RandomSampler(5, random_state=0).fit_resample(in_chunks(X, 4096), y)
     picks = RandomSampler(5, random_state=0).fit(X).selected_indices_
     assert isinstance(rows, np.ndarray)
     np.testing.assert_array_equal(rows, X[picks])

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
     sorted({*FITS} - {"lloyd_euclidean", "restricted_euclidean", "later_round", "core_set_random", "entropy"}),
 )
 def test_two_workers_find_what_one_process_finds(name, X, y, client, expected):
-    picks, inertia, labels = outcome(name, in_chunks(X, 8192), y)
+    picks, inertia, labels = outcome(name, in_chunks(X, 4096), y)
     np.testing.assert_array_equal(picks, expected(name)[0])
     assert inertia == expected(name)[1]
     np.testing.assert_array_equal(labels, expected(name)[2])
@@ -53,7 +53,7 @@ def test_any_number_of_workers(n_workers, X, y, cluster, client, expected):
         while len(client.nthreads()) != n_workers:
             time.sleep(0.1)
         for name in ("lloyd", "restricted"):
-            picks, inertia, _ = outcome(name, in_chunks(X, 8192), y)
+            picks, inertia, _ = outcome(name, in_chunks(X, 4096), y)
             np.testing.assert_array_equal(picks, expected(name)[0])
             assert inertia == expected(name)[1]
     finally:
@@ -62,21 +62,21 @@ def test_any_number_of_workers(n_workers, X, y, cluster, client, expected):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("sizes", [3000, (16384, 4096, 4096, 5424)], ids=str)
+@pytest.mark.parametrize("sizes", [1500, (8192, 2048, 2048, 2712)], ids=str)
 def test_other_chunks_and_random_delays(sizes, X, y, client, expected):
     def late(chunk):
         time.sleep(random.uniform(0, 0.02))  # noqa: S311
         return chunk
 
     pool = in_chunks(X, sizes).map_blocks(late, dtype=X.dtype, meta=X[:0])
-    with pytest.warns(UserWarning, match="at multiples of 4096") if sizes == 3000 else nullcontext():
+    with pytest.warns(UserWarning, match="at multiples of 2048") if sizes == 1500 else nullcontext():
         picks, inertia, _ = outcome("restricted", pool, y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
 
 
 def test_a_persisted_array(X, y, client, expected):
-    pool = in_chunks(X, 4096).persist()
+    pool = in_chunks(X, 2048).persist()
     picks, inertia, _ = outcome("restricted", pool, y)
     np.testing.assert_array_equal(picks, expected("restricted")[0])
     assert inertia == expected("restricted")[1]
@@ -93,7 +93,7 @@ def test_a_stored_pool_that_stays_is_dealt_out_evenly(tmp_path, X, y, cluster, c
     executions = Executions(cluster.scheduler)
     cluster.scheduler.add_plugin(executions, name="executions", idempotent=False)
     try:
-        pool = da.map_blocks(read, chunks=in_chunks(X, 4096).chunks, dtype=X.dtype, meta=X[:0])
+        pool = da.map_blocks(read, chunks=in_chunks(X, 2048).chunks, dtype=X.dtype, meta=X[:0])
         picks, inertia, _ = outcome("restricted", pool, y)
     finally:
         cluster.scheduler.remove_plugin("executions")
@@ -111,7 +111,7 @@ def test_chunks_that_are_not_kept_are_made_again_in_each_pass(is_stored, monkeyp
         (start, stop), _ = block_info[None]["array-location"]
         return np.load(path, mmap_mode="r")[start:stop]
 
-    pool = in_chunks(X, 4096)
+    pool = in_chunks(X, 2048)
     if is_stored:
         pool = da.map_blocks(read, chunks=pool.chunks, dtype=X.dtype, meta=X[:0])
     monkeypatch.setattr(OnCluster, "memory_limit", lambda executor: 0)
@@ -132,13 +132,13 @@ def test_results_come_straight_from_workers_unless_the_client_is_told_otherwise(
 
     monkeypatch.setitem(cluster.scheduler.handlers, "gather", gather)
     client.direct_to_workers = told
-    np.testing.assert_array_equal(outcome("lloyd", in_chunks(X, 8192), y)[0], expected("lloyd")[0])
+    np.testing.assert_array_equal(outcome("lloyd", in_chunks(X, 4096), y)[0], expected("lloyd")[0])
     assert bool(asked) is (told is False)
     assert client.direct_to_workers is told
 
 
 def test_nothing_is_left_in_the_cluster(X, y, cluster, client):
-    outcome("restricted", in_chunks(X, 4096), y)
+    outcome("restricted", in_chunks(X, 2048), y)
     deadline = time.monotonic() + 10
     while cluster.scheduler.tasks and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -148,9 +148,9 @@ def test_nothing_is_left_in_the_cluster(X, y, cluster, client):
 
 def test_a_bad_row_is_named_and_what_is_out_is_called_off(X, y, cluster, client):
     bad = X.copy()
-    bad[[9000, 25_000], 3] = np.nan
-    with pytest.raises(ValueError, match="NaN: row 9000 is the first"):
-        outcome("restricted", in_chunks(bad, 4096), y)
+    bad[[4500, 12_500], 3] = np.nan
+    with pytest.raises(ValueError, match="NaN: row 4500 is the first"):
+        outcome("restricted", in_chunks(bad, 2048), y)
 
 
 class Executions(SchedulerPlugin):
@@ -220,13 +220,13 @@ class Killer:
 
 
 MOMENTS = {
-    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1, 8192),
-    "projecting": ("restricted", "assign_by_groups", "before", 1, 4096),
-    "first_round": ("restricted", "best_moves", "during", 1, 4096),
-    "second_round": ("restricted", "sum_moves", "during", 1, 8192),
-    "between_rounds": ("restricted", "sum_moves", "before", 1, 8192),
-    "measuring": ("restricted", "measure", "during", 1, 8192),
-    "two_in_a_row": ("restricted", "best_moves", "during", 2, 8192),
+    "seeding": ("lloyd", "lower_to_nearest_block", "during", 1, 4096),
+    "projecting": ("restricted", "assign_by_groups", "before", 1, 2048),
+    "first_round": ("restricted", "best_moves", "during", 1, 2048),
+    "second_round": ("restricted", "sum_moves", "during", 1, 4096),
+    "between_rounds": ("restricted", "sum_moves", "before", 1, 4096),
+    "measuring": ("restricted", "measure", "during", 1, 4096),
+    "two_in_a_row": ("restricted", "best_moves", "during", 2, 4096),
 }
 
 
@@ -248,7 +248,7 @@ def test_the_worker_that_holds_what_is_shared_is_killed(monkeypatch, X, y, clust
     monkeypatch.setattr(_cluster, "_SCATTERED_FROM_BYTES", 2**10)
     killer = Killer(monkeypatch, cluster, client, "best_moves", "during", holds_what_is_shared=True)
     try:
-        picks, inertia, _ = outcome("restricted", in_chunks(X, 4096), y)
+        picks, inertia, _ = outcome("restricted", in_chunks(X, 2048), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
     assert killer.n_left == 0
@@ -259,10 +259,10 @@ def test_the_worker_that_holds_what_is_shared_is_killed(monkeypatch, X, y, clust
 def test_only_what_was_lost_is_computed_again(monkeypatch, X, y, cluster, client):
     killer = Killer(monkeypatch, cluster, client, "best_moves", "during")
     try:
-        outcome("restricted", in_chunks(X, 4096), y)
+        outcome("restricted", in_chunks(X, 2048), y)
     finally:
         cluster.scheduler.remove_plugin("executions")
-    n_kept = len(range(0, len(X), 8192))  # principal coordinates, which `map` does not make, of chunks joined by two
+    n_kept = len(range(0, len(X), 4096))  # principal coordinates, which `map` does not make, of chunks joined by two
     n_again = sum(killer.executions.times.values()) - killer.n_blocks - n_kept
     assert 0 < n_again <= killer.executions.n_lost
 
@@ -273,7 +273,7 @@ def test_the_driver_is_killed(monkeypatch, tmp_path, X, cluster, client, expecte
     driver = subprocess.run([*arguments, "4", cluster.scheduler_address, str(TILE_ELEMENTS)], check=False)
     assert driver.returncode == -signal.SIGKILL
     monkeypatch.setattr(_kmeans_checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    sampler = KMeansSampler(BUDGET, random_state=0, checkpoint_folder=tmp_path / "made").fit(in_chunks(X, 8192))
+    sampler = KMeansSampler(BUDGET, random_state=0, checkpoint_folder=tmp_path / "made").fit(in_chunks(X, 4096))
     np.testing.assert_array_equal(sampler.selected_indices_, expected("restricted")[0])
     assert sampler.inertia_ == expected("restricted")[1]
     assert list((tmp_path / "made").iterdir()) == []
@@ -299,7 +299,7 @@ def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, forked_workers,
         monkeypatch.setattr(OnCluster, "map", map_until_none_is_left)
         started = time.monotonic()
         with pytest.raises(RuntimeError, match=r"has had no worker for 3 seconds.*start workers, and fit again"):
-            sampler.fit(in_chunks(X, 4096))
+            sampler.fit(in_chunks(X, 2048))
         assert time.monotonic() - started < 60
         assert not hasattr(sampler, "selected_indices_")
         assert not hasattr(sampler, "labels_")
@@ -307,14 +307,14 @@ def test_no_worker_left_is_an_error_in_bounded_time(monkeypatch, forked_workers,
 
 def test_rows_that_kill_every_worker_are_named(X, cluster, client):
     def deadly(chunk, block_info=None):
-        if block_info[0]["array-location"][0][0] == 8192:
+        if block_info[0]["array-location"][0][0] == 4096:
             os.kill(os.getpid(), signal.SIGKILL)
         return chunk
 
-    pool = in_chunks(X, 4096).map_blocks(deadly, dtype=X.dtype, meta=X[:0])
+    pool = in_chunks(X, 2048).map_blocks(deadly, dtype=X.dtype, meta=X[:0])
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        pytest.raises(RuntimeError, match=r"Rows 8192 to 16383 of X end every worker.*Give workers more memory"),
+        pytest.raises(RuntimeError, match=r"Rows 4096 to 8191 of X end every worker.*Give workers more memory"),
     ):
         KMeansSampler(12, random_state=0).fit(pool)
     client.wait_for_workers(2, timeout=60)
