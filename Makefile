@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(1)
 INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores: some tests wait, for browsers, clusters and what they kill.
+IN_PARALLEL = -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 SOURCES = setup.cfg pyproject.toml constraints.txt
 
 # On data as small as the tests' more threads only wait for each other.

@@ -15,6 +15,8 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from skal._core.memory import keep_freed_memory
+
 # `ci` by itself; `HYPOTHESIS_PROFILE=long pytest -m hypothesis` searches for half an hour.
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=500, deadline=None)
@@ -24,6 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def pytest_configure():
     # On data as small as the tests' more threads only wait for each other, for seconds where the machine is busy.
     torch.set_num_threads(1)
+    keep_freed_memory()  # or a tenth of the time goes into pages that are made anew
 
 
 def pytest_collection_finish():

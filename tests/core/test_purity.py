@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 
 from skal._core import purity
 from skal._core.blocks import Blocks
@@ -10,7 +11,7 @@ from skal._core.purity import kth_distance_to_other_clusters
 
 
 def nearest_of_others(X, labels, row_idx):
-    distances = np.sqrt(np.square(X[row_idx, None].astype(float) - X).sum(axis=2))
+    distances = cdist(X[row_idx].astype(float), X.astype(float))  # of differences
     distances[labels[row_idx, None] == labels] = np.inf
     return distances.min(axis=1)
 
