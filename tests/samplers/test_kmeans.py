@@ -226,13 +226,15 @@ def test_scikit_learns_callbacks_see_each_iteration(blobs):
 
 
 def test_auto_takes_restricted_where_it_pays(digits, rng):
-    def resolved(n_samples, n_features, budget):
-        return KMeansSampler(budget)._resolve_algorithm(n_samples, n_features, budget)
+    def resolved(n_samples, n_features, budget, is_later=False):
+        return KMeansSampler(budget)._resolve_algorithm(n_samples, n_features, budget, is_later=is_later)
 
     assert resolved(1200, 512, 50) == "lloyd"
-    assert resolved(50_000, 512, 50) == "lloyd"
+    assert resolved(1_000_000, 512, 7) == "lloyd"
     assert resolved(50_000, 8, 100) == "lloyd"
-    assert resolved(50_000, 512, 100) == "restricted"
+    assert resolved(50_000, 512, 10) == "restricted"
+    assert resolved(50_000, 512, 50, is_later=True) == "lloyd"
+    assert resolved(50_000, 512, 100, is_later=True) == "restricted"
     few, many = rng.normal(size=(1000, 16)), rng.normal(size=(9000, 16)).astype(np.float32)
     np.testing.assert_array_equal(
         KMeansSampler(120, random_state=0).fit_select(many),
