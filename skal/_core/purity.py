@@ -17,6 +17,7 @@ __all__ = ["kth_distance_to_other_clusters"]
 
 _ROWS_AT_ONCE, _OTHERS_AT_ONCE = 512, 2048
 _COMPONENTS = 64
+_PRODUCTS_FOR_ONE_PAIR = 40  # of a matrix of them, in the time that one pair of gathered rows takes
 
 
 @on_workers()
@@ -97,12 +98,19 @@ class _Search:
         """Let `upper` be the distance of each of some rows to the nearest of another cluster, where that is less."""
 
         def lower(part: npt.NDArray[np.int64]) -> None:
-            limits = np.square(np.minimum(upper[part], most))
             rows = ComparedRows.of(self._blocks.take(self._row_idx[part]))
             projected = self._projected.at(self._places[part])
+            are_ruled_out = True  # most pairs, by their coordinates
             for where in self._others_of(part):
-                row_pos, other_pos = projected.pairs_below(self._projected.between(where), limits)
-                if len(row_pos) == 0:
+                limits = np.square(np.minimum(upper[part], most))
+                if are_ruled_out:
+                    row_pos, other_pos = projected.pairs_below(self._projected.between(where), limits)
+                    if len(row_pos) == 0:
+                        continue
+                    n_pairs = len(part) * (where.stop - where.start)
+                    are_ruled_out = _PRODUCTS_FOR_ONE_PAIR * len(row_pos) <= n_pairs
+                if not are_ruled_out:
+                    self._lower_by_products(part, rows, self._order[where], upper, most)
                     continue
                 looked_at, place = np.unique(other_pos, return_inverse=True)
                 others = ComparedRows.of(self._blocks.take(self._order[where][looked_at]))
@@ -111,6 +119,21 @@ class _Search:
                 np.minimum.at(upper, near, self.distances(near, self._order[where][other_pos[is_near]]))
 
         map_on(self._blocks.device, lower, self._parts(positions))
+
+    def _lower_by_products(
+        self,
+        part: npt.NDArray[np.int64],
+        rows: ComparedRows,
+        others: npt.NDArray[np.int64],
+        upper: npt.NDArray[np.float64],
+        most: float,
+    ) -> None:
+        """Do so where the axes leave too many pairs: the nearest by all features first, then what it leaves."""
+        lower_sq_dist = rows.lower_sq_dist(ComparedRows.of(self._blocks.take(others))).cpu().numpy()
+        nearest = others[lower_sq_dist.argmin(axis=1)]
+        upper[part] = np.minimum(upper[part], self.distances(part, nearest))
+        row_pos, other_pos = np.nonzero(lower_sq_dist < np.square(np.minimum(upper[part], most))[:, None])
+        np.minimum.at(upper, part[row_pos], self.distances(part[row_pos], others[other_pos]))
 
     def _parts(self, positions: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         """Yield some positions at a time, all of one cluster."""

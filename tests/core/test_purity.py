@@ -48,3 +48,24 @@ def test_most_rows_are_compared_on_the_axes_alone(rng, monkeypatch):
     found = kth_distance_to_other_clusters(Blocks(X, torch.device("cpu")), torch.from_numpy(labels), row_idx, 50)
     assert found == pytest.approx(np.sort(nearest_of_others(X, labels, row_idx))[50], rel=1e-12)
     assert sum(compared) < 2 * len(row_idx)
+
+
+def test_where_the_axes_rule_nothing_out_products_do(rng, monkeypatch):
+    monkeypatch.setattr(purity, "_COMPONENTS", 4)
+    X = rng.normal(size=(600, 60)).astype(np.float32)  # all directions alike
+    labels = rng.integers(0, 3, size=600)
+    gathered = []
+    of_pairs = purity.ComparedRows.lower_sq_dist_of_pairs
+
+    def count(rows, others, row_pos, other_pos):
+        gathered.append(len(row_pos))
+        return of_pairs(rows, others, row_pos, other_pos)
+
+    monkeypatch.setattr(purity.ComparedRows, "lower_sq_dist_of_pairs", count)
+    row_idx = np.arange(0, 600, 3)
+    expected = np.sort(nearest_of_others(X, labels, row_idx))
+    for k in (0, 10, 199):
+        blocks = Blocks(X, torch.device("cpu"))
+        found = kth_distance_to_other_clusters(blocks, torch.from_numpy(labels), row_idx, k)
+        assert found == pytest.approx(expected[k], rel=1e-12)
+    assert sum(gathered) < 0.02 * 3 * len(row_idx) * len(X)
