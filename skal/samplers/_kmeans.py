@@ -287,7 +287,7 @@ class KMeansSampler(BaseSampler):
         nearest = partition(pool.blocks_in(self._frame, device), torch.tensor(self._centers, device=device))
         return nearest.labels.cpu().numpy(), nearest.sq_dist.double().cpu().numpy()
 
-    def _resolve_algorithm(self, n_samples, n_features, n_clusters, *, is_later):
+    def _resolve_algorithm(self, n_samples, n_features, n_clusters, *, is_later=False):
         if self.algorithm != "auto":
             return self.algorithm
         pays = (

@@ -1,7 +1,5 @@
 """What the page shows besides the image at hand: grids of images that lie together, and suggestions."""
 
-import os
-import signal
 import time
 
 import numpy as np
@@ -188,7 +186,9 @@ def test_no_training_in_the_first_round_and_one_that_is_killed_is_begun_again(pr
         session.label(session.version, picked.rows[-1], "red", 1.0)  # the last one of the round
         wait_for(lambda: session.suggestions()["number"] == 1)
         assert session.suggestions()["predicted"].keys() == set(COLORS)
-        os.kill(session._suggester._process.pid, signal.SIGKILL)
+        trains = session._suggester._process
+        trains.terminate()
+        wait_for(lambda: trains.poll() is not None)
         session.suggest(True)
         wait_for(lambda: session.suggestions()["number"] == 2)
         assert "has ended" in session.suggestions()["problem"]
