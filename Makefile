@@ -10,6 +10,8 @@ SOURCES = setup.cfg pyproject.toml constraints.txt
 
 # On data as small as the tests' more threads only wait for each other.
 export OMP_NUM_THREADS ?= 1
+# Compiled once for all processes of the tests, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test quick lint types format docs clean
 
