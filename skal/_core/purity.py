@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from skal._core.blocks import Blocks
-from skal._core.greedy._projected import ComparedRows, ProjectedRows
+from skal._core.greedy._projected import PRODUCTS_FOR_ONE_PAIR, ComparedRows, ProjectedRows
 from skal._core.projection import principal_axes
 from skal._core.workers import map_on, on_workers
 
@@ -17,7 +17,6 @@ __all__ = ["kth_distance_to_other_clusters"]
 
 _ROWS_AT_ONCE, _OTHERS_AT_ONCE = 512, 2048
 _COMPONENTS = 64
-_PRODUCTS_FOR_ONE_PAIR = 40  # of a matrix of them, in the time that one pair of gathered rows takes
 
 
 @on_workers()
@@ -41,7 +40,7 @@ def kth_distance_to_other_clusters(blocks: Blocks, labels: Tensor, row_idx: np.n
     -----
     ``2·m·n·p`` operations in float32, p = min(d, 64) principal coordinates, find a row near each, and how near any
     could be. Those that could be among the k nearest are compared again, and by their differences with the few rows
-    that the coordinates leave.
+    that the coordinates leave; where these leave many, ``2·m·n·d`` operations compare all.
     """
     search = _Search(blocks, labels, row_idx)
     nearest, lower_sq_dist = search.near_rows()
@@ -108,7 +107,7 @@ class _Search:
                     if len(row_pos) == 0:
                         continue
                     n_pairs = len(part) * (where.stop - where.start)
-                    are_ruled_out = _PRODUCTS_FOR_ONE_PAIR * len(row_pos) <= n_pairs
+                    are_ruled_out = PRODUCTS_FOR_ONE_PAIR * len(row_pos) <= n_pairs
                 if not are_ruled_out:
                     self._lower_by_products(part, rows, self._order[where], upper, most)
                     continue

@@ -88,7 +88,7 @@ class MaxHerdingSampler(BaseSampler):
     Peak memory beside X: a few vectors of length n, float32 r × d and c × d where the rows are sampled, 128 MiB of
     columns and as much of candidates in bfloat16, 8 bytes for each of at most 2²⁵ such pairs, half as much again while
     they move, and a float32 copy of as much of the pool as fits scikit-learn's ``working_memory``. "auto" adds a run of
-    `KMeansSampler`, and for "tophat" ``2·4096·n·64`` operations.
+    `KMeansSampler`, and for "tophat" ``2·4096·n·64`` operations, ``2·4096·n·d`` more where 64 coordinates tell little.
 
     References
     ----------

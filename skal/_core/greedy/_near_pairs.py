@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from skal._core.blocks import Blocks
-from skal._core.greedy._projected import ComparedRows, ProjectedRows, bfloat16_pays, deflated_half_norms
+from skal._core.greedy._projected import (
+    PRODUCTS_FOR_ONE_PAIR,
+    ComparedRows,
+    ProjectedRows,
+    bfloat16_pays,
+    deflated_half_norms,
+)
 from skal._core.greedy._sq_dist import Float32Bounds
 from skal._core.projection import principal_axes
 from skal._core.workers import on_workers, parallel_map
@@ -27,8 +33,7 @@ _SAMPLED = 512  # rows of either side
 _COMPONENTS = (64, 128, 256)
 _BFLOAT16_TAKES = 0.5  # of the time of float32, with what comes after a product
 _LEAST_NUMBERS_TO_PREPARE = 1 << 32  # n·r·d; fewer are compared in the time that it takes to find axes
-_PRODUCTS_FOR_ONE_PAIR = 40.0  # of a matrix of them, in the time that one pair of gathered rows takes
-_MOST_TO_PROJECT = 0.2 / _PRODUCTS_FOR_ONE_PAIR
+_MOST_TO_PROJECT = 0.2 / PRODUCTS_FOR_ONE_PAIR
 
 
 class NearPairs(NamedTuple):
@@ -143,7 +148,7 @@ class _Search:
             some = axes._replace(directions=axes.directions[:, -n_components:].contiguous())
             first, second = (ProjectedRows.of(side, some, is_rounded=is_rounded) for side in (rows, others))
             share = self._share_below(first.lower_sq_dist(second), reference_idx)
-            takes = a_product * n_components + share * _PRODUCTS_FOR_ONE_PAIR
+            takes = a_product * n_components + share * PRODUCTS_FOR_ONE_PAIR
             if takes < best:
                 best, axes_of_best = takes, some
         if axes_of_best is not None:

@@ -17,7 +17,9 @@ from skal._core.greedy._sq_dist import Float32Bounds
 from skal._core.products import affine, product
 from skal._core.projection import PrincipalAxes, project
 
-__all__ = ["ComparedRows", "ProjectedRows", "bfloat16_pays", "deflated_half_norms"]
+__all__ = ["PRODUCTS_FOR_ONE_PAIR", "ComparedRows", "ProjectedRows", "bfloat16_pays", "deflated_half_norms"]
+
+PRODUCTS_FOR_ONE_PAIR = 40  # of a matrix of them, in the time that one pair of gathered rows takes
 
 _Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]
 

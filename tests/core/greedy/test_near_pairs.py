@@ -28,7 +28,7 @@ def compared(request, monkeypatch):
     if "projections" in request.param:
         monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PREPARE", 0)
         monkeypatch.setattr(_near_pairs, "_MOST_TO_PROJECT", 1.0)
-        monkeypatch.setattr(_near_pairs, "_PRODUCTS_FOR_ONE_PAIR", 0.0)
+        monkeypatch.setattr(_near_pairs, "PRODUCTS_FOR_ONE_PAIR", 0.0)
     if request.param == "bfloat16":
         monkeypatch.setattr(_near_pairs, "_LEAST_NUMBERS_TO_PREPARE", 0)
         monkeypatch.setattr(_near_pairs, "_MOST_TO_PROJECT", -1.0)
