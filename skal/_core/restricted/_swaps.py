@@ -17,11 +17,12 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import lowest, row_sq_dist
+from skal._core.distances import half_sq_norms, lowest, row_sq_dist
 from skal._core.ordering import positions_by_group
+from skal._core.products import affine
 from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
-from skal._core.workers import map_on, one_thread
+from skal._core.workers import map_on
 
 __all__ = ["Merges", "Splits", "best_merges", "best_splits", "choose_swaps", "swap_targets"]
 
@@ -74,31 +75,38 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     An empty cluster is free as it is: it costs nothing and is its own partner. An anchored cluster is never freed;
     one that merges into it pays at the most what its rows cost there before the center follows.
     """
-    k = len(centers)
-    counts = clusters.counts.double()
+    k, n_anchored = len(centers), clusters.n_anchored
+    is_empty = clusters.counts == 0
+    counts = clusters.counts.clamp(min=1).to(centers.dtype)
     cost = torch.empty(k, dtype=torch.float64, device=centers.device)
     partner = torch.empty(k, dtype=torch.int64, device=centers.device)
     everyone = torch.arange(k, device=centers.device)
-    surcharge = surcharges(centers, clusters.anchors).double()
-
+    surcharge = surcharges(centers, clusters.anchors)
+    half_norms = half_sq_norms(centers)
+    if_filled = half_norms.masked_fill(is_empty, torch.inf)
+    place = everyone if k <= _ALL_PAIRS_UP_TO else near.place_of_center
     members = positions_by_group(near.group_of_center, len(near.candidates))
+
+    def rise(own: Tensor, others: Tensor, sq_dist: Tensor) -> Tensor:
+        merged = sq_dist * (counts[own] * counts[others] / (counts[own] + counts[others]))
+        if not n_anchored:
+            return merged
+        return torch.where(others < n_anchored, counts[own] * (sq_dist + surcharge[others]), merged)
 
     def find(group: int) -> None:
         own = members[group]
         others = everyone if k <= _ALL_PAIRS_UP_TO else near.candidates[group]
-        with one_thread():  # more round differently
-            sq_dist = torch.cdist(centers[own].double(), centers[others].double()).square_()
-        weight = counts[own, None] * counts[others] / (counts[own, None] + counts[others]).clamp(min=1)
-        into_anchored = counts[own, None] * (sq_dist + surcharge[others])
-        rise = torch.where(others < clusters.n_anchored, into_anchored, sq_dist * weight)
-        rise[(own[:, None] == others) | (counts[others] == 0)] = torch.inf
-        cost[own], position = lowest(rise)
+        first, second = centers.index_select(0, own), centers.index_select(0, others)
+        half = affine(if_filled[others], first, second.T, alpha=-1).add_(half_norms[own, None])
+        rises = rise(own[:, None], others, half.mul_(2.0))
+        lowest_rise, position = lowest(rises.scatter_(1, place[own, None], torch.inf))
+        exact = rise(own, others[position], row_sq_dist(first, second[position]).double())
+        cost[own] = torch.where(lowest_rise < torch.inf, exact, torch.inf)
         partner[own] = others[position]
 
     map_on(centers.device, find, range(len(near.candidates)))
-    is_empty = counts == 0
-    cost[: clusters.n_anchored] = torch.inf
-    is_empty[: clusters.n_anchored] = False
+    cost[:n_anchored] = torch.inf
+    is_empty[:n_anchored] = False
     return Merges(torch.where(is_empty, 0.0, cost), torch.where(is_empty, everyone, partner))
 
 
