@@ -40,3 +40,31 @@ def test_copies_of_centers_are_grouped_too():
     places = near.place_of_center
     found = [near.candidates[group][place] for group, place in zip(near.group_of_center, places, strict=True)]
     np.testing.assert_array_equal(found, np.arange(400))
+
+
+@pytest.mark.parametrize("n_moved", [0, 1, 400])
+def test_centers_that_move_are_compared_with_those_around_their_hosts(n_moved, rng):
+    k = 1500
+    near = make_neighborhoods(modes(k))
+    moved, hosts = (torch.from_numpy(some) for some in rng.permutation(k)[: 2 * n_moved].reshape(2, n_moved))
+    after = near.after(moved, hosts)
+    stayed = torch.from_numpy(np.setdiff1d(np.arange(k), moved))
+    for center in range(k):
+        candidates = after.candidates[after.group_of_center[center]]
+        assert candidates[after.place_of_center[center]] == center
+        assert (candidates.diff() > 0).all()
+        is_there = torch.isin(torch.arange(k), candidates)
+        assert torch.equal(is_there[moved], is_there[hosts])
+    for center in stayed.tolist():
+        before, now = (each.candidates[each.group_of_center[center]] for each in (near, after))
+        assert torch.equal(now[torch.isin(now, stayed)], before[torch.isin(before, stayed)])
+
+
+def test_a_group_that_all_its_centers_leave_is_no_group_any_more():
+    near = make_neighborhoods(modes(400))
+    moved = (near.group_of_center == 1).nonzero().flatten()
+    hosts = (near.group_of_center != 1).nonzero().flatten()[: len(moved)]
+    after = near.after(moved, hosts)
+    assert len(after.candidates) == len(near.candidates) - 1
+    assert torch.equal(after.group_of_center.unique(), torch.arange(len(after.candidates)))
+    assert torch.equal(after.group_of_center[moved], after.group_of_center[hosts])

@@ -139,8 +139,7 @@ class Descent:
                 moves = moves.without(self._look_up_costliest(self.cost))
             self._move(moves, hartigan)
             self._raise_gains(costs, centers, hartigan)
-            are_strangers = len(filling_idx) > 0  # to the groups that the centers they fill lie in
-            self.surroundings.age += _PASSES_BETWEEN_REGROUPINGS if are_strangers else 1
+            self.surroundings.age += 1
             self.n_passes += 1
             on_iteration(n_before + self.n_passes, self.inertia)
             if before - self.inertia <= min_improvement * before:
@@ -153,16 +152,22 @@ class Descent:
             keep(self.state)
             self.n_rounds += 1
             before = self.inertia
-            if self.n_rounds > 1 or self.surroundings.age > 1:  # after one pass they are as good as new
+            if self.n_rounds == 1 and self.surroundings.age > 1:  # after one pass they are as good as new
                 self.surroundings.renew(self.centers)
             splits = best_splits(self.pool, self.labels, self.clusters, self.centers, rng)
             merges = best_merges(self.clusters, self.centers, self.surroundings.near)
             swaps = choose_swaps(splits, merges)
+            if not swaps and self.n_rounds == 1:
+                return  # and the surroundings are good
             if not swaps:
-                return
+                break
             target = swap_targets(self.labels, splits.is_second, swaps, len(self.centers))
             moved = (target != self.labels).nonzero().flatten()
-            if not self._try_move(moved, target[moved]) or before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
+            if not self._try_move(moved, target[moved]):
+                break
+            freed, _, split = torch.tensor(swaps, device=self.labels.device).T
+            self.surroundings.follow(freed, split)
+            if before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
                 break
         self.surroundings.renew(self.centers)
 
@@ -210,7 +215,11 @@ class Descent:
         row_idx = is_spare.nonzero().flatten()
         row_idx = row_idx[torch.argsort(cost[row_idx], descending=True, stable=True)]
         row_idx = row_idx[rank_within(self.labels[row_idx], len(self.centers)) == 0][: len(empty)]
-        return row_idx if self._try_move(row_idx, empty[: len(row_idx)]) else row_idx[:0]
+        filled, left = empty[: len(row_idx)], self.labels[row_idx]
+        if not self._try_move(row_idx, filled):
+            return row_idx[:0]
+        self.surroundings.follow(filled, left)
+        return row_idx
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
         """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""

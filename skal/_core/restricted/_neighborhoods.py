@@ -59,6 +59,24 @@ class Neighborhoods:
             row[: len(those)] = those
         return padded
 
+    def after(self, moved: Tensor, hosts: Tensor) -> Neighborhoods:
+        """Return them after some centers have moved, each to a host of its own, which stayed where it was."""
+        if len(self.candidates) == 1 or len(moved) == 0:
+            return self
+        guest = torch.full_like(self.group_of_center, -1).index_copy_(0, hosts, moved)
+        has_moved = torch.zeros_like(guest, dtype=torch.bool).index_fill_(0, moved, True)
+        group_of_center = self.group_of_center.index_copy(0, moved, self.group_of_center[hosts])
+        candidates = []
+        for those in self.candidates:
+            guests = guest[those]
+            candidates.append(torch.cat([those[~has_moved[those]], guests[guests >= 0]]).sort().values)
+        is_left = torch.bincount(group_of_center, minlength=len(candidates)) > 0
+        new_number = is_left.cumsum(dim=0) - 1
+        return Neighborhoods(
+            new_number[group_of_center],
+            [those for those, stays in zip(candidates, is_left.tolist(), strict=True) if stays],
+        )
+
 
 def make_neighborhoods(centers: Tensor) -> Neighborhoods:
     half_norms = half_sq_norms(centers)
@@ -121,6 +139,10 @@ class Surroundings:
     def renew(self, centers: Tensor) -> None:
         self.near = make_neighborhoods(centers)
         self.age = 0
+
+    def follow(self, moved: Tensor, hosts: Tensor) -> None:
+        """Compare the rows of some centers with those around the hosts, one each, which they have moved to."""
+        self.near = self.near.after(moved, hosts)
 
     def state(self) -> RunState:
         """Say all, for `of_state`."""
