@@ -266,7 +266,7 @@ class Descent:
             return False
         self.clusters.put(touched, moved)
         self.scatter, self.inertia = scatter, inertia
-        self.centers = self.centers.index_copy(0, touched, moved.means(self.centers[touched]))
+        self.centers = self.centers.index_copy(0, touched, moved.means(self.centers.index_select(0, touched)))
         self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True

@@ -93,7 +93,8 @@ def make_neighborhoods(centers: Tensor) -> Neighborhoods:
     def around(group: int) -> Tensor:
         own = members[group]
         near = torch.cat([members[other] for other in near_groups[group]])  # begins with its own
-        score = affine(half_norms[near], centers[own], centers[near].T, alpha=-1)
+        first, second = centers.index_select(0, own), centers.index_select(0, near)
+        score = affine(half_norms[near], first, second.T, alpha=-1)
         n_nearest = min(_NEIGHBORS_OF_A_CENTER, len(near))
         too_far = (score - kth_lowest(score, n_nearest)[:, None]).amin(dim=0)
         too_far[: len(own)] = -torch.inf
@@ -191,7 +192,7 @@ def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMean
 
         def assign(part: tuple[Tensor, Tensor], tile: Tile = tile) -> None:
             candidates, positions = part
-            rows, centers = tile.rows.index_select(0, positions), means.centers[candidates]
+            rows, centers = tile.rows.index_select(0, positions), means.centers.index_select(0, candidates)
             local, _ = nearest_center(rows, centers, means.half_norms[candidates])
             labels[tile.start + positions] = candidates[local]
 

@@ -57,8 +57,7 @@ def best_splits(
     first, second = centers, pool.take(drawn.cpu())
     for _ in range(_TWO_MEANS_PASSES):
         directions = second - first
-        thresholds = 0.5 * (second.double().square().sum(dim=1) - first.double().square().sum(dim=1))
-        shared = directions, thresholds.to(centers.dtype)
+        shared = directions, 0.5 * (directions * (first + second)).sum(dim=1)
         (is_second,) = pool.map_gather(is_nearer_to_second, shared, [labels])
         shared_by_sums = len(centers), clusters.steps
         of_second = pool.map_reduce(sum_second, operator.iadd, shared_by_sums, [labels, is_second])
