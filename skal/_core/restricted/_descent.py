@@ -24,7 +24,12 @@ from skal._core.restricted._moves import (
     sum_moves,
     weights,
 )
-from skal._core.restricted._neighborhoods import Surroundings
+from skal._core.restricted._neighborhoods import (
+    Surroundings,
+    group_means,
+    look_up_by_groups,
+    pays_to_look_up_by_groups,
+)
 from skal._core.restricted._swaps import best_merges, best_splits, choose_swaps, swap_targets
 from skal._core.run_state import Keep, RunState, keep_nothing
 
@@ -222,11 +227,15 @@ class Descent:
         return row_idx
 
     def _look_up_costliest(self, cost: Tensor) -> Tensor:
-        """Compare the costliest rows with all centers and move them to the nearest; return those that moved."""
+        """Compare the costliest rows with all or many centers and move them to the nearest; return those that moved."""
         row_idx = cost.topk(self.n_looked_up).indices.sort().values
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
-        rows = SomeRows(row_idx, (), self.pool.n_rows)
-        (found,) = self.pool.map_gather(look_up, (self.centers, half_norms), [rows])
+        rows = SomeRows(row_idx, (self.labels[row_idx],), self.pool.n_rows)
+        if pays_to_look_up_by_groups(self.pool.device, self.surroundings.near, self.n_looked_up):
+            means = group_means(self.centers, self.surroundings.near, half_norms)
+            (found,) = self.pool.map_gather(look_up_by_groups, means, [rows])
+        else:
+            (found,) = self.pool.map_gather(look_up, (self.centers, half_norms), [rows])
         moves = found != self.labels[row_idx]
         moved = row_idx[moves]
         return moved if self._try_move(moved, found[moves]) else moved[:0]

@@ -9,16 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skal._core.blocks import Block, Blocks, Tile
+from skal._core.blocks import Block, Blocks, SomeRows, Tile
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms, kth_lowest, nearest_center
+from skal._core.distances import half_sq_norms, kth_lowest, lowest, nearest_center
 from skal._core.kmeans import lloyd
 from skal._core.ordering import positions_by_group
 from skal._core.products import affine
 from skal._core.run_state import RunState
 from skal._core.workers import map_on, one_thread
 
-__all__ = ["ROWS_AT_ONCE", "Neighborhoods", "Surroundings", "assign_by_groups", "group_means"]
+__all__ = [
+    "ROWS_AT_ONCE",
+    "Neighborhoods",
+    "Surroundings",
+    "assign_by_groups",
+    "group_means",
+    "look_up_by_groups",
+    "pays_to_look_up_by_groups",
+]
 
 ROWS_AT_ONCE = {"cpu": 2048, "cuda": 65536}  # of a group, in one product
 
@@ -27,6 +35,8 @@ _ONE_GROUP_UP_TO = 144  # centers; the surroundings of a group would be most of 
 _NEIGHBORS_OF_A_CENTER = 24
 _CANDIDATES_IN_STEPS_OF = 16  # a product with 165 columns takes longer than one with 176
 _GROUPS_SEARCHED_FOR_NEIGHBORS = 12
+_GROUPS_LOOKED_UP = 24  # with 32 inertias were the same, with 16 higher by 0.1 %
+_LEAST_GROUPS, _LEAST_ROWS_A_GROUP = 96, 16  # for fewer, all centers are compared as fast
 
 
 @dataclass(frozen=True)
@@ -163,22 +173,23 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class GroupMeans:
-    """What a row needs to find its center by way of the nearest group."""
+    """What a row needs to find its center by way of the nearest groups."""
 
     near: Neighborhoods
     centers: Tensor  # (k, d)
-    half_norms: Tensor  # (k,)
+    half_norms: Tensor  # (k,), or `half_costs`
     group_centers: Tensor  # (n_groups, d)
     group_half_norms: Tensor  # (n_groups,)
 
 
-def group_means(centers: Tensor, near: Neighborhoods) -> GroupMeans:
-    """Compute the mean of the centers of each group."""
+def group_means(centers: Tensor, near: Neighborhoods, half_norms: Tensor | None = None) -> GroupMeans:
+    """Compute the mean of the centers of each group; half the norms of centers may be given, or what they cost."""
     n_groups, n_features = len(near.candidates), centers.shape[1]
     sums = ClusterSums(n_groups, n_features, centers.device)
     sums.add(centers, near.group_of_center)
     group_centers = sums.means(torch.zeros((n_groups, n_features), device=centers.device))
-    return GroupMeans(near, centers, half_sq_norms(centers), group_centers, half_sq_norms(group_centers))
+    half_norms = half_sq_norms(centers) if half_norms is None else half_norms
+    return GroupMeans(near, centers, half_norms, group_centers, half_sq_norms(group_centers))
 
 
 def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMeans) -> tuple[Tensor]:
@@ -190,21 +201,67 @@ def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMean
         def nearest_group(rows: Tensor) -> Tensor:
             return nearest_center(rows, means.group_centers, means.group_half_norms)[0]
 
-        def assign(part: tuple[Tensor, Tensor], tile: Tile = tile) -> None:
-            candidates, positions = part
-            rows, centers = tile.rows.index_select(0, positions), means.centers.index_select(0, candidates)
+        def assign(part: tuple[int, Tensor], tile: Tile = tile) -> None:
+            group, positions = part
+            candidates, rows = means.near.candidates[group], tile.rows.index_select(0, positions)
+            centers = means.centers.index_select(0, candidates)
             local, _ = nearest_center(rows, centers, means.half_norms[candidates])
             labels[tile.start + positions] = candidates[local]
 
         groups = torch.cat(block.map(nearest_group, tile.rows.split(at_once)))
-        members_of_groups = positions_by_group(groups, len(means.group_centers))
-        block.map(
-            assign,
-            [
-                (candidates, positions)
-                for candidates, members in zip(means.near.candidates, members_of_groups, strict=True)
-                for positions in members.split(at_once)
-                if len(positions)
-            ],
-        )
+        block.map(assign, _parts_by_group(groups, len(means.group_centers), at_once))
     return (labels,)
+
+
+def pays_to_look_up_by_groups(device: torch.device, near: Neighborhoods, n_rows: int) -> bool:
+    """Say whether that takes less time than to compare so many rows with all centers."""
+    n_groups = len(near.candidates)
+    return device.type == "cpu" and n_groups >= _LEAST_GROUPS and n_rows >= _LEAST_ROWS_A_GROUP * n_groups
+
+
+def look_up_by_groups(block: Block, per_row: tuple[SomeRows], means: GroupMeans) -> tuple[Tensor]:
+    """Find the nearest center of some rows of a block, each with its label, in its own group and the nearest others.
+
+    Labels of these rows, int64.
+    """
+    (rows,) = per_row
+    members = positions_by_group(means.near.group_of_center, len(means.group_centers))
+    n_searched, at_once = min(len(members), _GROUPS_LOOKED_UP), ROWS_AT_ONCE[block.device.type]
+    found = [rows.row_idx[:0]]
+    for where in block.slices():
+        of_tile = rows[where]
+        if len(of_tile) == 0:
+            continue
+        own, home = block.take(where.start + of_tile.row_idx), means.near.group_of_center[of_tile.values[0]]
+
+        def nearest_groups(part: tuple[Tensor, Tensor]) -> Tensor:
+            some, home = part
+            score = affine(means.group_half_norms, some, means.group_centers.T, alpha=-1)
+            score.scatter_(1, home[:, None], -torch.inf)
+            return score.topk(n_searched, dim=1, largest=False, sorted=False).indices
+
+        groups = torch.cat(
+            block.map(nearest_groups, zip(own.split(at_once), home.split(at_once), strict=True))
+        ).flatten()
+        nearest, score = torch.empty_like(groups), own.new_empty(len(groups))
+
+        def search(
+            part: tuple[int, Tensor], own: Tensor = own, nearest: Tensor = nearest, score: Tensor = score
+        ) -> None:
+            group, pairs = part
+            candidates, some = members[group], own.index_select(0, pairs // n_searched)
+            centers, half_norms = means.centers.index_select(0, candidates), means.half_norms[candidates, None]
+            # Of a product with few columns, the transpose takes less time.
+            score[pairs], local = affine(half_norms, centers, some.T, alpha=-1).min(dim=0)
+            nearest[pairs] = candidates[local]
+
+        block.map(search, _parts_by_group(groups, len(members), at_once))
+        _, best = lowest(score.view(-1, n_searched))
+        found.append(nearest.view(-1, n_searched).gather(1, best[:, None]).squeeze(1))
+    return (torch.cat(found),)
+
+
+def _parts_by_group(groups: Tensor, n_groups: int, most: int) -> list[tuple[int, Tensor]]:
+    """Positions of the entries of each group, parted where they are more than `most`, and which group it is."""
+    members = positions_by_group(groups, n_groups)
+    return [(group, part) for group in range(n_groups) for part in members[group].split(most) if len(part)]
