@@ -54,6 +54,13 @@ def test_the_cheapest_merge_costs_what_it_says(clustering):
     assert (float(merges.cost[7]), int(merges.partner[7])) == (0.0, 7)  # the empty cluster is free
 
 
+def test_a_cluster_has_no_partner_where_all_others_are_empty(rng):
+    pool, labels = Blocks(rng.normal(size=(20, 3)).astype(np.float32), CPU), torch.full((20,), 2)
+    clusters = pool.map_reduce(sum_by_cluster, ClusterSums.plus, (4, pool.sum_steps()), [labels])
+    merges = best_merges(clusters, clusters.means(torch.zeros(4, 3)), Surroundings(torch.rand(4, 3)).near)
+    assert merges.cost.tolist() == [0.0, 0.0, np.inf, 0.0]
+
+
 def test_swaps_touch_each_cluster_once_and_gain_more_than_they_cost():
     gain = torch.tensor([9.0, 5.0, 4.0, 0.1, 0.0, 0.0, 0.0], dtype=torch.float64)
     cost = torch.tensor([8.0, 8.0, 8.0, 1.0, 1.5, 4.9, 5.0], dtype=torch.float64)

@@ -17,7 +17,7 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms, lowest, row_sq_dist
+from skal._core.distances import half_sq_norms, lowest, row_sq_dist, sq_dist_of_pairs
 from skal._core.ordering import positions_by_group
 from skal._core.products import affine
 from skal._core.restricted._moves import map_pieces
@@ -76,34 +76,33 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     """
     k, n_anchored = len(centers), clusters.n_anchored
     is_empty = clusters.counts == 0
-    counts = clusters.counts.clamp(min=1).to(centers.dtype)
-    cost = torch.empty(k, dtype=torch.float64, device=centers.device)
-    partner = torch.empty(k, dtype=torch.int64, device=centers.device)
-    everyone = torch.arange(k, device=centers.device)
+    inverse_counts = 1.0 / clusters.counts.clamp(min=1).to(centers.dtype)
     surcharge = surcharges(centers, clusters.anchors)
     half_norms = half_sq_norms(centers)
     if_filled = half_norms.masked_fill(is_empty, torch.inf)
+    lowest_rise, partner = torch.empty_like(half_norms), torch.empty_like(clusters.counts)
+    everyone = torch.arange(k, device=centers.device)
     place = everyone if k <= _ALL_PAIRS_UP_TO else near.place_of_center
     members = positions_by_group(near.group_of_center, len(near.candidates))
 
     def rise(own: Tensor, others: Tensor, sq_dist: Tensor) -> Tensor:
-        merged = sq_dist * (counts[own] * counts[others] / (counts[own] + counts[others]))
+        merged = sq_dist / (inverse_counts[own] + inverse_counts[others])
         if not n_anchored:
             return merged
-        return torch.where(others < n_anchored, counts[own] * (sq_dist + surcharge[others]), merged)
+        return torch.where(others < n_anchored, (sq_dist + surcharge[others]) / inverse_counts[own], merged)
 
     def find(group: int) -> None:
         own = members[group]
         others = everyone if k <= _ALL_PAIRS_UP_TO else near.candidates[group]
         first, second = centers.index_select(0, own), centers.index_select(0, others)
-        half = affine(if_filled[others], first, second.T, alpha=-1).add_(half_norms[own, None])
-        rises = rise(own[:, None], others, half.mul_(2.0))
-        lowest_rise, position = lowest(rises.scatter_(1, place[own, None], torch.inf))
-        exact = rise(own, others[position], row_sq_dist(first, second[position]).double())
-        cost[own] = torch.where(lowest_rise < torch.inf, exact, torch.inf)
+        sq_dist = affine(if_filled[others], first, second.T, alpha=-1).add_(half_norms[own, None]).mul_(2.0)
+        rises = rise(own[:, None], others, sq_dist).scatter_(1, place[own, None], torch.inf)
+        lowest_rise[own], position = lowest(rises)
         partner[own] = others[position]
 
     map_on(centers.device, find, range(len(near.candidates)))
+    cost = rise(everyone, partner, sq_dist_of_pairs(centers, everyone, partner)).double()
+    cost[torch.isinf(lowest_rise)] = torch.inf
     cost[:n_anchored] = torch.inf
     is_empty[:n_anchored] = False
     return Merges(torch.where(is_empty, 0.0, cost), torch.where(is_empty, everyone, partner))
