@@ -17,7 +17,7 @@ from skal._core.workers import parallel_accumulate, parallel_map
 
 __all__ = ["ClusterSums", "SumsOfMoves"]
 
-_NUMBERS_AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 24}  # of rows, converted to float64
+_NUMBERS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 24}  # of rows, converted to float64
 _SUMS_AT_ONCE = 1 << 16
 
 
