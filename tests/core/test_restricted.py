@@ -32,6 +32,17 @@ def cluster(X, k, seed=0, max_iter=None, **options):
     return core.restricted_kmeans(pool, sketch, k, rng, max_iter=max_iter, min_improvement=1e-4, **options)
 
 
+@pytest.mark.parametrize("by_groups", [False, True])
+def test_in_which_passes_the_costliest_rows_are_looked_up(by_groups, rng, monkeypatch):
+    monkeypatch.setattr(descent_module, "pays_to_look_up_by_groups", lambda *_: by_groups)
+    passes, look_up = [], Descent._look_up_costliest
+    monkeypatch.setattr(
+        Descent, "_look_up_costliest", lambda self, cost: passes.append(self.n_passes) or look_up(self, cost)
+    )
+    cluster(groups(rng, n=2300), 300)
+    assert passes == [0] * (2 if by_groups else 3)  # the first of each phase, or of the last two
+
+
 @pytest.mark.parametrize("k", [50, 300, 1000])
 @pytest.mark.parametrize("spread", [0.1, 0.7, 3.0])
 @pytest.mark.slow

@@ -140,7 +140,7 @@ class Descent:
             centers = self.centers
             filling_idx = self._fill_empty(self.cost)
             moves = moves.without(filling_idx)
-            if step == 0:
+            if step == 0 and (hartigan or not self._looks_up_by_groups()):
                 moves = moves.without(self._look_up_costliest(self.cost))
             self._move(moves, hartigan)
             self._raise_gains(costs, centers, hartigan)
@@ -231,7 +231,7 @@ class Descent:
         row_idx = cost.topk(self.n_looked_up).indices.sort().values
         half_norms = torch.where(self.clusters.counts > 0, half_costs(self.centers, self.clusters.anchors), torch.inf)
         rows = SomeRows(row_idx, (self.labels[row_idx],), self.pool.n_rows)
-        if pays_to_look_up_by_groups(self.pool.device, self.surroundings.near, self.n_looked_up):
+        if self._looks_up_by_groups():
             means = group_means(self.centers, self.surroundings.near, half_norms)
             (found,) = self.pool.map_gather(look_up_by_groups, means, [rows])
         else:
@@ -239,6 +239,9 @@ class Descent:
         moves = found != self.labels[row_idx]
         moved = row_idx[moves]
         return moved if self._try_move(moved, found[moves]) else moved[:0]
+
+    def _looks_up_by_groups(self) -> bool:
+        return pays_to_look_up_by_groups(self.pool.device, self.surroundings.near, self.n_looked_up)
 
     def _move(self, moves: Moves, hartigan: bool) -> None:
         """Apply the moves that gain.
