@@ -2,6 +2,7 @@
 
 from skal.samplers._badge import BADGESampler
 from skal.samplers._bait import BAITSampler
+from skal.samplers._consensus_coverage import ConsensusCoverageSampler
 from skal.samplers._core_set import CoreSetSampler
 from skal.samplers._drop_query import DropQuerySampler
 from skal.samplers._graph_coverage import GraphCoverageSampler
@@ -18,6 +19,7 @@ from skal.samplers._vaal import VAALSampler
 __all__ = [
     "BADGESampler",
     "BAITSampler",
+    "ConsensusCoverageSampler",
     "CoreSetSampler",
     "DropQuerySampler",
     "GraphCoverageSampler",

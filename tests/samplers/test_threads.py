@@ -12,6 +12,7 @@ from skal.pool import clear_cache
 from skal.samplers import (
     BADGESampler,
     BAITSampler,
+    ConsensusCoverageSampler,
     CoreSetSampler,
     KMeansSampler,
     MarginSampler,
@@ -48,6 +49,7 @@ SAMPLERS = [
     MaxEntropySampler(60, classifier=CosineKNNClassifier(3), random_state=0),
     BADGESampler(60, random_state=0),
     BAITSampler(6, random_state=0),
+    ConsensusCoverageSampler(20, max_rounds=1, random_state=0),
 ]
 
 

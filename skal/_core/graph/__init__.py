@@ -1,6 +1,7 @@
 """The graph of nearest neighbours of a pool, and what is computed on it."""
 
 from skal._core.graph._cells import Cells, neighbors_by_cells
+from skal._core.graph._consensus import clusterings_of, count_parts
 from skal._core.graph._coverage import coverage_kernel, levels_of, pick_on_level
 from skal._core.graph._exact import exact_neighbors
 from skal._core.graph._neighbors import Neighbors
@@ -16,6 +17,8 @@ __all__ = [
     "ClassShares",
     "Neighbors",
     "affinity",
+    "clusterings_of",
+    "count_parts",
     "coverage_kernel",
     "edge_weights",
     "exact_neighbors",
