@@ -24,6 +24,7 @@ from skal.classifiers import RidgeProbe
 from skal.samplers import (
     BADGESampler,
     BAITSampler,
+    ConsensusCoverageSampler,
     DropQuerySampler,
     GraphCoverageSampler,
     KMeansSampler,
@@ -38,6 +39,7 @@ N_LABELED = 100
 OURS = {
     "K-means": KMeansSampler(random_state=0),
     "Graph coverage": GraphCoverageSampler(random_state=0),
+    "Consensus coverage": ConsensusCoverageSampler(random_state=0),
     "MaxHerding": MaxHerdingSampler(sigma=1.0, random_state=0),
     "MaxHerding, all references": MaxHerdingSampler(sigma=1.0, max_references=None, random_state=0),
     "ProbCover": MaxHerdingSampler(kernel="tophat", n_clusters=10, random_state=0),

@@ -241,6 +241,32 @@ def gaps_to_baseline(scores: dict[Cell, dict[int, float]]) -> dict[Cell, tuple[f
     return found
 
 
+def print_means(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
+    """The differences to K-means with the same head: means over the pools of each repetition that all of them have."""
+    pools_there = list(dict.fromkeys(cell.pool for cell in scores))
+    labels = sorted({cell.labels for cell in scores})
+    print(f"\nMinus K-means with the same head, mean of {len(pools_there)} pools\n")
+    print(
+        "| sampler | head | " + " | ".join(f"{n} a class" for n in labels) + " |\n" + "|---" * (2 + len(labels)) + "|"
+    )
+    for sampler in [*samplers, ORACLE]:
+        for head in heads:
+            means = [_mean_over_pools(scores, pools_there, n, sampler, head) for n in labels]
+            if sampler != BASELINE:
+                print(
+                    f"| {sampler} | {head} | " + " | ".join(paired(each) if len(each) else "" for each in means) + " |"
+                )
+
+
+def _mean_over_pools(scores, pools_there, labels, sampler, head) -> np.ndarray:
+    of_pools = []
+    for pool in pools_there:
+        mine, reference = (scores.get(Cell(pool, labels, each, head), {}) for each in (sampler, BASELINE))
+        of_pools.append({r: mine[r] - reference[r] for r in mine.keys() & reference.keys()})
+    in_all = sorted(set.intersection(*(set(gaps) for gaps in of_pools)))
+    return np.array([np.mean([gaps[r] for gaps in of_pools]) for r in in_all])
+
+
 def print_wins(scores: dict[Cell, dict[int, float]], samplers: list[str], heads: list[str]) -> None:
     """How often a sampler is surely above and surely below K-means with the same head, over pools and labels."""
     gaps = gaps_to_baseline(scores)
@@ -296,6 +322,7 @@ def main() -> None:
     print(f"{describe_machine()}; at most {max(map(len, scores.values()), default=0)} repetitions")
     for name in dict.fromkeys(cell.pool for cell in scores):
         print_pool(name, scores, list(samplers), list(heads))
+    print_means(scores, list(samplers), list(heads))
     print_wins(scores, list(samplers), list(heads))
     print_losses(scores, list(samplers), list(heads))
     if arguments.picture is not None:

@@ -35,6 +35,7 @@ from skal.rounds import IterativeSampler, MultiKMeansSampler
 from skal.samplers import (
     BADGESampler,
     BAITSampler,
+    ConsensusCoverageSampler,
     CoreSetSampler,
     DropQuerySampler,
     GraphCoverageSampler,
@@ -118,6 +119,7 @@ _ALONE = {
     "K-means": KMeansSampler(),
     "Uniform(K-means)": UniformKMeansSampler(),
     "Graph coverage": GraphCoverageSampler(),
+    "Consensus coverage": ConsensusCoverageSampler(),
     "MaxHerding": MaxHerdingSampler(),
     "TypiClust": TypiClustSampler(),
     "Core-set": CoreSetSampler(),

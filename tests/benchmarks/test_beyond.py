@@ -76,6 +76,20 @@ def test_wins_and_losses_are_counted_by_their_intervals(capsys):
     assert "| K-means |" not in printed
 
 
+def test_means_over_pools_are_of_the_repetitions_that_all_have(capsys):
+    scores = {
+        Cell("p", 1, "K-means", "NN"): {0: 50.0, 1: 51.0, 2: 52.0},
+        Cell("p", 1, "A", "NN"): {0: 52.0, 1: 54.0, 2: 99.0},
+        Cell("q", 1, "K-means", "NN"): {0: 10.0, 1: 11.0},
+        Cell("q", 1, "A", "NN"): {0: 14.0, 1: 16.0},
+    }
+    beyond.print_means(scores, ["K-means", "A"], ["NN"])
+    printed = capsys.readouterr().out
+    assert "mean of 2 pools" in printed
+    assert f"| A | NN | {beyond.paired(np.array([3.0, 4.0]))} |" in printed
+    assert "| K-means |" not in printed
+
+
 def test_pairs_are_compared_with_the_better_head_of_k_means(capsys):
     scores = {
         Cell("p", 1, "K-means", "1-NN"): {0: 50.0, 1: 52.0},
