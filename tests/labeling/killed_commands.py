@@ -6,6 +6,7 @@ imported again. Prints one JSON object: what was acknowledged, and how each proc
 """
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -62,6 +63,9 @@ def with_a_file(arguments, folder, number):
     return ("import", file.name, "--from", "csv", "--annotator", f"person {number}"), labels
 
 
+_NUMBERS = itertools.count()  # one for each label that is sent, whether or not an answer came to it
+
+
 class Person:
     """Labels on the page as fast as it answers, until it answers no more."""
 
@@ -82,7 +86,7 @@ class Person:
         if not items:
             return
         while time.monotonic() < self._until:
-            row, number = int(rng.choice([item["row"] for item in items])), len(self._acknowledged)
+            row, number = int(rng.choice([item["row"] for item in items])), next(_NUMBERS)
             if rng.random() < 0.15 and (rows := self._ask("GET", f"/api/grid?near={row}").get("rows")):
                 what, content, rows = "many", {"rows": rows[:4]}, rows[:4]
             else:

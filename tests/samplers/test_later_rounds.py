@@ -24,7 +24,8 @@ def first(photos):
 
 
 SAMPLERS = [
-    KMeansSampler(50, random_state=0), KMeansSampler(50, random_state=1), KMeansSampler(50, init="random"),
+    KMeansSampler(50, random_state=0), KMeansSampler(50, random_state=1),
+    KMeansSampler(50, init="random", random_state=0),
     KMeansSampler(50, algorithm="restricted", random_state=0), KMeansSampler(50, metric="euclidean", random_state=0),
     CoreSetSampler(50), UniformKMeansSampler(50, random_state=0),
 ]  # fmt: skip
