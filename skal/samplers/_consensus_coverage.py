@@ -76,7 +76,7 @@ class ConsensusCoverageSampler(BaseSampler):
     --------
     GraphCoverageSampler : Covers the same graph greedily: smaller budgets are prefixes.
     KMeansSampler : What the swaps begin with.
-    skal.classifiers.FaissKNNClassifier : The classifier that this is for, with one neighbour.
+    skal.classifiers.CosineKNNClassifier : The classifier that this is for, with one neighbour.
 
     Notes
     -----
