@@ -38,7 +38,7 @@ class Herd:
     def __init__(self, request, view, kernel, max_references, max_candidates):
         self._request, self._kernel = request, kernel
         self._factor = view.frame.factor
-        self._references = None
+        self._references = self._to_candidates = None
         self.reference_idx = np.arange(view.n_rows)
         if max_references is not None and view.n_rows > max_references:
             self.reference_idx = np.sort(request.rng.choice(view.n_rows, size=max_references, replace=False))
@@ -73,13 +73,11 @@ class Herd:
         first = objective = self._objective(sigma, weights, picks)
         if self._kernel == "tophat":
             picks = self._more(objective, picks, goes_on_at_zero=False)
-            radius = sigma
-            smallest = _NO_RADIUS * sigma
-            while len(picks) < self._request.budget and radius > smallest:
-                farthest = self._covering_radius(picks)
-                if farthest <= smallest:
+            radius, smallest = sigma, _NO_RADIUS * sigma
+            while len(picks) < self._request.budget:
+                radius = self._next_radius(radius, picks)
+                if radius <= smallest:
                     break
-                radius = min(radius, farthest) / 2
                 objective = self._objective(radius, weights, picks)
                 picks = np.concatenate([picks, self._more(objective, picks, goes_on_at_zero=False)])
         if len(picks) < self._request.budget:
@@ -110,12 +108,28 @@ class Herd:
             covered_by=np.concatenate([self._labeled_idx, picks]),
         )
 
-    def _covering_radius(self, picks):
-        """Largest distance of a row that is to be covered to the nearest row that is labelled or picked."""
-        centers = self._blocks.take(np.concatenate([self._labeled_idx, picks]))
+    def _next_radius(self, radius, picks):
+        """Halve the radius, or the largest distance of a row to what covers it, until something gains; 0 if nothing.
+
+        Where all rows are candidates, a row that is not covered always is one. Of a sample, a candidate gains by a row
+        that is nearer to it than the radius, and no nearer than that to what covers it.
+        """
+        covering = self._blocks.take(np.concatenate([self._labeled_idx, picks]))
+        to_covering = self._distances_to(covering)
+        radius = min(radius, to_covering.max()) / 2
+        if len(self._pool_idx) == self._request.pool.n_rows:
+            return radius
+        if self._to_candidates is None:
+            self._to_candidates = self._distances_to(self._blocks.whole())
+        can_gain = self._to_candidates < to_covering
+        if (can_gain & (self._to_candidates < radius) & (to_covering >= radius)).any():
+            return radius
+        return to_covering[can_gain & (to_covering < radius)].max(initial=0.0)
+
+    def _distances_to(self, rows):
+        """Distance of each row that is to be covered to the nearest of some others."""
         references = self._blocks if self._references is None else self._references
-        sq_dist = partition(references, centers).sq_dist
-        return float(sq_dist.max()) ** 0.5 / self._factor
+        return np.sqrt(partition(references, rows).sq_dist.double().cpu().numpy()) / self._factor
 
     def _share_covered(self, objective, weights):
         total = len(self.reference_idx) if weights is None else float(weights.sum())

@@ -183,6 +183,24 @@ def test_balls_around_a_sample_that_never_cover_everything_end(rng):
     assert len(set(picks.tolist())) == 45
 
 
+def test_balls_around_a_sample_get_smaller_only_where_one_of_it_gains(rng, monkeypatch):
+    X = rng.normal(size=(900, 6))
+    found, more = [], _herding.Herd._more
+
+    def note(self, objective, picks, *, goes_on_at_zero):
+        picked = more(self, objective, picks, goes_on_at_zero=goes_on_at_zero)
+        found.append((len(picked), goes_on_at_zero))
+        return picked
+
+    monkeypatch.setattr(_herding.Herd, "_more", note)
+    options = {"kernel": "tophat", "sigma": 0.8, "metric": "euclidean", "max_references": 60, "max_candidates": 1}
+    for seed in range(5):
+        found.clear()
+        MaxHerdingSampler(60, **options, random_state=seed).fit(X)
+        assert all(n_picked > 0 for n_picked, goes_on in found[1:] if not goes_on)
+        assert found[-1][1]  # not all can gain
+
+
 def test_one_cluster_or_no_spread_has_a_bandwidth_all_the_same():
     for kernel in KERNELS:
         for X in (np.zeros((9, 2)), np.ones((9, 2)), np.eye(1, 2)):
