@@ -40,7 +40,7 @@ def test_exactly_the_budget_of_distinct_rows_that_are_not_labelled(
     y = rng.integers(0, 3, size=n_rows)
     sampler = entry.make(budget=budget)
     known = sampler.get_params()
-    options = {"metric": metric, "random_state": seed}
+    options = {"metric": metric, "random_state": seed, "n_clusterings": 6}
     sampler.set_params(**{name: value for name, value in options.items() if name in known})
     picks = sampler.fit_select(X, y, labeled_indices=labeled_idx)
     assert picks.dtype == np.int64

@@ -49,7 +49,7 @@ SAMPLERS = [
     MaxEntropySampler(60, classifier=CosineKNNClassifier(3), random_state=0),
     BADGESampler(60, random_state=0),
     BAITSampler(6, random_state=0),
-    ConsensusCoverageSampler(20, max_rounds=1, random_state=0),
+    ConsensusCoverageSampler(20, n_clusterings=6, max_rounds=1, random_state=0),
 ]
 
 
