@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from skal._core.blocks import Blocks
-from skal._core.graph import clusterings_of, count_parts, exact_neighbors, neighbors_by_cells
+from skal._core.graph import clusterings_of, count_parts, neighbors_of_sample
 from skal._core.nearest_swaps import NearestSwaps
 from skal._core.workers import on_workers
 from skal._validation import DEVICE, Integral, Interval, Real, StrOptions
@@ -15,8 +15,6 @@ from skal.samplers._kmeans import KMeansSampler
 
 __all__ = ["ConsensusCoverageSampler"]
 
-_EXACT_UP_TO_ROWS = 16_384
-_MIN_RECALL = 0.97
 _LEAST_ROWS, _ROWS_A_PICK, _MOST_ROWS = 4096, 50, 65_536
 _LEAST_CLUSTERS, _CLUSTERS_WITHOUT_A_PICK, _MOST_CLUSTERS = 8, 40, 4096
 _TIMES_AS_MANY_NEIGHBORS = (1, 2, 4, 8)
@@ -205,7 +203,7 @@ class ConsensusCoverageSampler(BaseSampler):
         """
         for times in _TIMES_AS_MANY_NEIGHBORS:
             k = times * self.n_neighbors
-            neighbors = view.neighbors(k) if sample is None else self._neighbors(sample, k)
+            neighbors = view.neighbors(k) if sample is None else neighbors_of_sample(sample, k)
             graphs = [neighbors.first(-(-neighbors.n_neighbors * share // 4)) for share in (4, 3, 2)]
             if count_parts(graphs[-1]) <= _LEAST_CLUSTERS:
                 return graphs
@@ -235,9 +233,3 @@ class ConsensusCoverageSampler(BaseSampler):
         lowest = min(max(_LEAST_CLUSTERS, n_covering // 4), most)
         highest = min(max(_CLUSTERS_WITHOUT_A_PICK, n_covering), most)
         return rng.integers(lowest, highest, size=self.n_clusterings, endpoint=True).tolist()
-
-    def _neighbors(self, rows, k):
-        k = min(k, rows.n_rows - 1)
-        if rows.n_rows <= _EXACT_UP_TO_ROWS:
-            return exact_neighbors(rows, k)
-        return neighbors_by_cells(rows, k, np.random.default_rng(0), min_recall=_MIN_RECALL)

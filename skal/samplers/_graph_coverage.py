@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from skal._core.blocks import Blocks
-from skal._core.graph import coverage_kernel, exact_neighbors, levels_of, neighbors_by_cells, pick_on_level
+from skal._core.graph import coverage_kernel, levels_of, neighbors_of_sample, pick_on_level
 from skal._validation import DEVICE, Integral, Interval, Real, StrOptions
 from skal.base import BaseSampler
 
 __all__ = ["GraphCoverageSampler"]
-
-_EXACT_UP_TO_ROWS = 16_384
-_MIN_RECALL = 0.97
 
 
 class GraphCoverageSampler(BaseSampler):
@@ -149,7 +146,7 @@ class GraphCoverageSampler(BaseSampler):
         row_idx = np.union1d(order[: level.n_rows], covering)
         is_whole = len(row_idx) == view.n_rows
         rows = view.blocks if is_whole else Blocks(view.blocks.take(row_idx), view.device)
-        neighbors = view.neighbors(self.n_neighbors) if is_whole else self._neighbors(rows)
+        neighbors = view.neighbors(self.n_neighbors) if is_whole else neighbors_of_sample(rows, self.n_neighbors)
         kernel = coverage_kernel(rows, neighbors, self.alpha)
         local = np.searchsorted(row_idx, covering)
         n_more = min(n_more, len(row_idx) - len(covering))
@@ -161,9 +158,3 @@ class GraphCoverageSampler(BaseSampler):
             on_batch=lambda n_picks, gain: request.progress.advance(len(picks) + n_picks, gain, "gain"),
         )
         return row_idx[found]
-
-    def _neighbors(self, rows):
-        k = min(self.n_neighbors, rows.n_rows - 1)
-        if rows.n_rows <= _EXACT_UP_TO_ROWS:
-            return exact_neighbors(rows, k)
-        return neighbors_by_cells(rows, k, np.random.default_rng(0), min_recall=_MIN_RECALL)

@@ -128,7 +128,7 @@ def test_a_pool_finds_its_neighbours_once(X, monkeypatch):
     pool = skal.Pool(X)
     picks = GraphCoverageSampler(15).fit_select(pool)
     monkeypatch.setattr("skal.pool._view.exact_neighbors", None)
-    monkeypatch.setattr("skal.samplers._graph_coverage.exact_neighbors", None)
+    monkeypatch.setattr("skal._core.graph._of_sample.exact_neighbors", None)
     np.testing.assert_array_equal(GraphCoverageSampler(15).fit_select(pool), picks)
 
 

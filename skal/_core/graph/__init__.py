@@ -5,6 +5,7 @@ from skal._core.graph._consensus import clusterings_of, count_parts
 from skal._core.graph._coverage import coverage_kernel, levels_of, pick_on_level
 from skal._core.graph._exact import exact_neighbors
 from skal._core.graph._neighbors import Neighbors
+from skal._core.graph._of_sample import neighbors_of_sample
 from skal._core.graph._propagation import poisson_learning, spread_labels
 from skal._core.graph._search import nearest_in_pool
 from skal._core.graph._shares import ClassShares
@@ -25,6 +26,7 @@ __all__ = [
     "levels_of",
     "nearest_in_pool",
     "neighbors_by_cells",
+    "neighbors_of_sample",
     "normalized_affinity",
     "pick_on_level",
     "poisson_learning",
