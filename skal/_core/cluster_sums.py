@@ -136,13 +136,17 @@ class ClusterSums:
         self._map_clusters(add)
         return result
 
-    def at(self, clusters: Tensor) -> ClusterSums:
-        """Take some clusters, ascending, with their anchors."""
-        counts, *parts = (each.index_select(0, clusters) for each in (self.counts, *self._parts))
-        some = self._like(counts, parts)
-        if self.anchors is not None:
-            some.anchors = self.anchors[clusters[clusters < len(self.anchors)]]
-        return some
+    def changed(self, clusters: Tensor, changes: ClusterSums) -> ClusterSums:
+        """Sums and counts of some clusters, ascending, with their anchors, after changes, whose memory they take."""
+
+        def add(some: slice) -> None:
+            for change, part in zip(changes._parts, self._parts, strict=True):
+                change[some] += part.index_select(0, clusters[some])
+
+        changes._map_clusters(add)
+        changes.counts += self.counts[clusters]
+        changes.anchors = None if self.anchors is None else self.anchors[clusters[clusters < len(self.anchors)]]
+        return changes
 
     def put(self, clusters: Tensor, sums: ClusterSums) -> None:
         """Replace the sums and counts of some clusters."""
@@ -210,17 +214,28 @@ class ClusterSums:
 
         A row of `where_empty`, or its anchor, for an empty one.
         """
-        if self.anchors is not None:
-            where_empty = torch.cat([self.anchors, where_empty[len(self.anchors) :]])
-        means = torch.empty_like(where_empty)
+        return self.put_means(torch.arange(len(self.counts), device=self.counts.device), where_empty.clone())
+
+    def put_means(self, clusters: Tensor, centers: Tensor) -> Tensor:
+        """Write what `means` says to the rows `clusters` of `centers`, and return these.
+
+        That of an empty cluster without an anchor stays as it is.
+        """
         has_rows, divisor = (self.counts > 0)[:, None], self.counts.clamp(min=1)[:, None]
+        are_all_filled = bool(has_rows.all())
 
         def divide(some: slice) -> None:
-            mean = (self._sums_of(some) / divisor[some]).to(means.dtype)
-            torch.where(has_rows[some], mean, where_empty[some], out=means[some])
+            means = (self._sums_of(some) / divisor[some]).to(centers.dtype)
+            anchors = None if self.anchors is None else self.anchors[some]
+            if not are_all_filled:
+                before = centers.index_select(0, clusters[some])
+                if anchors is not None:
+                    before = torch.cat([anchors, before[len(anchors) :]])
+                means = torch.where(has_rows[some], means, before)
+            centers.index_copy_(0, clusters[some], pull(means, anchors))
 
         self._map_clusters(divide)
-        return pull(means, self.anchors)
+        return centers
 
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""

@@ -14,6 +14,7 @@ __all__ = [
     "kth_lowest",
     "least_score",
     "lowest",
+    "lowest_into",
     "nearest_center",
     "pairwise_sq_dist",
     "row_sq_dist",
@@ -72,6 +73,15 @@ def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:
         return values, positions
     positions = torch.from_numpy(scores.numpy().argmin(axis=1))  # many times faster than torch's
     return scores.gather(1, positions[:, None]).squeeze(1), positions
+
+
+def lowest_into(scores: Tensor, values: Tensor, positions: Tensor) -> None:
+    """Write what `lowest` finds to tensors of shape (m, 1)."""
+    if scores.device.type != "cpu":
+        torch.min(scores, dim=1, keepdim=True, out=(values, positions))
+        return
+    scores.numpy().argmin(axis=1, out=positions.numpy()[:, 0])
+    torch.gather(scores, 1, positions, out=values)
 
 
 def k_lowest(scores: Tensor, k: int) -> Tensor:

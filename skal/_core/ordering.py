@@ -11,6 +11,8 @@ __all__ = ["positions_by_group", "rank_within", "stable_order"]
 
 def stable_order(groups: Tensor, n_groups: int) -> Tensor:
     """Positions of entries below `n_groups`, in order; equal ones in that of their positions."""
+    if n_groups == 1:
+        return torch.arange(len(groups), device=groups.device)
     if groups.device.type != "cpu":
         return torch.argsort(groups, stable=True)
     narrow = groups.numpy().astype(np.min_scalar_type(n_groups))  # which NumPy sorts by their digits

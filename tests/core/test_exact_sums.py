@@ -69,7 +69,7 @@ def test_moves_in_any_parts_give_the_sums_of_the_labels_after_them(seed, kind, n
     total, *others = changes
     for other in others:
         total += other
-    before.put(total.touched, before.at(total.touched).plus(total.sums))
+    before.put(total.touched, before.changed(total.touched, total.sums))
     assert set(total.touched.tolist()) == {*labels[moved].tolist(), *after[moved].tolist()}
     np.testing.assert_array_equal(before.sums, expected.sums)
     np.testing.assert_array_equal(before.counts, expected.counts)

@@ -271,14 +271,14 @@ class Descent:
         moves = SomeRows(row_idx, (self.labels[row_idx], goal), self.pool.n_rows)
         changes = self.pool.map_reduce(sum_moves, operator.iadd, self._of_sums, [moves])
         touched = changes.touched
-        moved = self.clusters.at(touched).plus(changes.sums)
+        moved = self.clusters.changed(touched, changes.sums)
         scatter = self.scatter.index_copy(0, touched, moved.scatter())
         inertia = self.total_sq_norm - total(scatter)
         if inertia > self.inertia:
             return False
         self.clusters.put(touched, moved)
         self.scatter, self.inertia = scatter, inertia
-        self.centers = self.centers.index_copy(0, touched, moved.means(self.centers.index_select(0, touched)))
+        self.centers = moved.put_means(touched, self.centers.clone())
         self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True

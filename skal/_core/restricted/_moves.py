@@ -12,8 +12,7 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, SomeRows, Tile
 from skal._core.cluster_sums import ClusterSums, SumsOfMoves
-from skal._core.distances import half_sq_norms, lowest, nearest_center
-from skal._core.ordering import stable_order
+from skal._core.distances import half_sq_norms, lowest_into, nearest_center
 from skal._core.products import affine
 from skal._core.restricted._estimates import encode
 from skal._core.restricted._neighborhoods import ROWS_AT_ONCE, Neighborhoods
@@ -29,6 +28,9 @@ __all__ = [
 ]
 
 _ROWS_LOOKED_UP_AT_ONCE = {"cpu": 256, "cuda": 65536}
+_ROWS_COMPARED_AT_ONCE = {"cpu": 1024, "cuda": 65536}
+_ROWS_WEIGHED_AT_ONCE = {"cpu": 8192, "cuda": 1 << 20}
+_DTYPES_OF_GAINING = torch.int64, torch.float32, torch.int64, torch.bool
 
 
 @dataclass(frozen=True)
@@ -93,89 +95,93 @@ def best_moves(
         Whether the target's center is nearer than the row's own: such rows may move all at once.
     """
     (rows,), (costs, unit) = per_row, shared
-    target = rows.values[0].clone()
-    loss = torch.empty(len(rows), dtype=costs.away.dtype, device=block.device)
     estimates = torch.empty((2, len(rows)), dtype=torch.uint8, device=block.device)  # of cost and loss
-    is_nearer = torch.zeros(len(rows), dtype=torch.bool, device=block.device)
-    n_groups, n_before = len(costs.near.candidates), 0
+    gaining = [_nothing_gains(block.device)]
+    n_before = 0
     for where in block.slices():
         of_tile = rows[where]
-        if len(of_tile) == 0:
-            continue
-        (labels,) = of_tile.values
-        groups = costs.near.group_of_center[labels]
-        order = stable_order(groups, n_groups)
-        sizes = torch.bincount(groups, minlength=n_groups).tolist()
-        tile = block.tile(where)
-
-        def move(
-            stretch: Stretch,
-            tile: Tile = tile,
-            row_idx: Tensor = of_tile.row_idx,
-            labels: Tensor = labels,
-            order: Tensor = order,
-            n_before: int = n_before,
-        ) -> None:
-            which = order[stretch.where]
-            positions, label = row_idx[which], labels[which]
-            goal, stay, leave = _compare(tile.rows, positions, label, tile.half_sq_norms[positions], stretch, costs)
-            which = which + n_before
-            stay = stay.clamp_(min=0).div_(costs.away[label].clamp_(min=0.5))
-            is_nearer[which] = leave / costs.away[goal].clamp_(min=0.5) < stay
-            stay *= costs.home[label]
-            target[which] = goal
-            lost = leave - stay
-            loss[which] = lost
-            estimates[:, which] = encode(torch.stack((stay, lost)), unit)
-
-        block.map(move, stretches(sizes, ROWS_AT_ONCE[block.device.type]))
-        n_before += len(of_tile)
-    gains = loss < 0
-    return estimates[0], estimates[1], gains, -loss[gains], target[gains], is_nearer[gains]
+        if len(of_tile):
+            gaining += _best_moves_in_tile(block, block.tile(where), of_tile, costs, unit, estimates, n_before)
+            n_before += len(of_tile)
+    which, gain, target, is_nearer = (torch.cat(parts) for parts in zip(*gaining, strict=True))
+    which, order = which.sort()
+    gains = torch.zeros(len(rows), dtype=torch.bool, device=block.device).index_fill_(0, which, True)
+    return estimates[0], estimates[1], gains, gain[order], target[order], is_nearer[order]
 
 
-def _compare(
-    rows: Tensor, positions: Tensor, label: Tensor, half_norms: Tensor, stretch: Stretch, costs: MoveCosts
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Find for some rows the best other cluster, and half of what the row costs, weighed, at home and there."""
-    goal, stay, leave = torch.empty_like(label), torch.empty_like(half_norms), torch.empty_like(half_norms)
-    place = costs.near.place_of_center[label]
-    for group, where in stretch.parts:
-        candidates = costs.near.candidates[group]
-        centers = costs.weighted_centers.index_select(0, candidates).T
-        cost = affine(costs.weighted_half_norms[candidates], rows.index_select(0, positions[where]), centers, alpha=-1)
-        if costs.hartigan:
-            cost.addr_(half_norms[where], costs.away[candidates])
-        here = place[where, None]
-        stay[where] = cost.gather(1, here).squeeze(1)
-        leave[where], there = lowest(cost.scatter_(1, here, torch.inf))
-        goal[where] = candidates[there]
-    if not costs.hartigan:
-        stay += half_norms
-        leave += half_norms
-    return goal, stay, leave
+class Gaining(NamedTuple):
+    """Rows that gain by a move, as `best_moves` says."""
+
+    which: Tensor  # int64, of the rows that were looked at
+    gain: Tensor
+    target: Tensor
+    is_nearer: Tensor
 
 
-class Stretch(NamedTuple):
-    """Consecutive rows of those that are ordered by group."""
-
-    where: slice
-    parts: list[tuple[int, slice]]  # each of one group: which, and its rows, counted from the stretch's first
+def _nothing_gains(device: torch.device) -> Gaining:
+    return Gaining(*(torch.empty(0, dtype=dtype, device=device) for dtype in _DTYPES_OF_GAINING))
 
 
-def stretches(sizes: list[int], most: int) -> Iterator[Stretch]:
-    """Part rows that are ordered by group, so many in each, into stretches of about `most` rows."""
-    start = stop = 0
+def _best_moves_in_tile(
+    block: Block, tile: Tile, rows: SomeRows, costs: MoveCosts, unit: float, estimates: Tensor, n_before: int
+) -> list[Gaining]:
+    """Find what `best_moves` says for some rows of a tile, which stand after so many others in `estimates`.
+
+    A worker compares rows with centers in few operations a product, for each of which it waits until it may use Python;
+    the rest is done for many rows at a time.
+    """
+    (labels,), near = rows.values, costs.near
+    order, sizes = near.rows_by_group(labels)
+    positions, label = rows.row_idx[order], labels[order]
+    half_norms, place = tile.half_sq_norms[positions], near.place_of_center[label][:, None]
+    stay, leave = (half_norms.new_empty(len(rows), 1) for _ in range(2))
+    there = torch.empty_like(place)
+
+    def compare(stretch: list[tuple[int, slice]]) -> None:
+        for group, where in stretch:
+            candidates, here = near.candidates[group], place[where]
+            centers = costs.weighted_centers.index_select(0, candidates).T
+            some = tile.rows.index_select(0, positions[where])
+            cost = affine(costs.weighted_half_norms[candidates], some, centers, alpha=-1)
+            if costs.hartigan:
+                cost.addr_(half_norms[where], costs.away[candidates])
+            torch.gather(cost, 1, here, out=stay[where])
+            lowest_into(cost.scatter_(1, here, torch.inf), leave[where], there[where])
+
+    def weigh(part: slice) -> Gaining:
+        at_home, elsewhere, own, which = stay[part, 0], leave[part, 0], label[part], order[part] + n_before
+        if not costs.hartigan:
+            at_home, elsewhere = at_home + half_norms[part], elsewhere + half_norms[part]
+        at_home = at_home.clamp(min=0).div_(costs.away[own].clamp_(min=0.5))
+        cost_now = at_home * costs.home[own]
+        loss = elsewhere - cost_now
+        estimates[:, which] = encode(torch.stack((cost_now, loss)), unit)
+        gains = (loss < 0).nonzero().flatten()
+        target = near.candidate(own[gains], there[part, 0][gains])
+        is_nearer = elsewhere[gains] / costs.away[target].clamp_(min=0.5) < at_home[gains]
+        return Gaining(which[gains], -loss[gains], target, is_nearer)
+
+    block.map(compare, stretches(sizes, _ROWS_COMPARED_AT_ONCE[block.device.type]))
+    at_once = _ROWS_WEIGHED_AT_ONCE[block.device.type]
+    return block.map(weigh, [slice(start, start + at_once) for start in range(0, len(rows), at_once)])
+
+
+def stretches(sizes: list[int], most: int) -> Iterator[list[tuple[int, slice]]]:
+    """Part rows that are ordered by group, so many in each, into stretches of about `most` rows.
+
+    A stretch is what a worker takes: parts of one group each, with the number of the group.
+    """
     parts: list[tuple[int, slice]] = []
+    start = n_rows = 0
     for group, size in enumerate(sizes):
-        for n_rows in [most] * (size // most) + [size % most] * (size % most > 0):
-            if parts and stop + n_rows - start > most:
-                yield Stretch(slice(start, stop), parts)
-                start, parts = stop, []
-            parts.append((group, slice(stop - start, stop - start + n_rows)))
-            stop += n_rows
+        for n_more in [most] * (size // most) + [size % most] * (size % most > 0):
+            if parts and n_rows + n_more > most:
+                yield parts
+                parts, n_rows = [], 0
+            parts.append((group, slice(start, start + n_more)))
+            start, n_rows = start + n_more, n_rows + n_more
     if parts:
-        yield Stretch(slice(start, stop), parts)
+        yield parts
 
 
 def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:

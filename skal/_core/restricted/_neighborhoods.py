@@ -13,7 +13,7 @@ from skal._core.blocks import Block, Blocks, SomeRows, Tile
 from skal._core.cluster_sums import ClusterSums
 from skal._core.distances import half_sq_norms, kth_lowest, lowest, nearest_center
 from skal._core.kmeans import lloyd
-from skal._core.ordering import positions_by_group
+from skal._core.ordering import positions_by_group, stable_order
 from skal._core.products import affine
 from skal._core.run_state import RunState
 from skal._core.workers import map_on, one_thread
@@ -53,12 +53,29 @@ class Neighborhoods:
     @cached_property
     def place_of_center(self) -> Tensor:
         """Where each center stands among the candidates of its own group, (k,) int64."""
-        candidates = torch.cat(self.candidates)
-        sizes = torch.tensor([len(those) for those in self.candidates], device=candidates.device)
-        group = torch.arange(len(sizes), device=candidates.device).repeat_interleave(sizes)
-        place = torch.arange(len(candidates), device=candidates.device) - (sizes.cumsum(dim=0) - sizes)[group]
-        is_own = self.group_of_center[candidates] == group
-        return torch.empty_like(self.group_of_center).index_copy_(0, candidates[is_own], place[is_own])
+        every, first = self._joined
+        everywhere = torch.arange(len(every), device=every.device)
+        group = torch.searchsorted(first, everywhere, right=True) - 1
+        is_own = self.group_of_center[every] == group
+        place = (everywhere - first[group])[is_own]
+        return torch.empty_like(self.group_of_center).index_copy_(0, every[is_own], place)
+
+    def rows_by_group(self, labels: Tensor) -> tuple[Tensor, list[int]]:
+        """Order rows by the groups of their labels (m,): their positions, and how many are of each group."""
+        groups, n_groups = self.group_of_center[labels], len(self.candidates)
+        return stable_order(groups, n_groups), torch.bincount(groups, minlength=n_groups).tolist()
+
+    def candidate(self, own: Tensor, place: Tensor) -> Tensor:
+        """Return the center at some place among the candidates of the group of another, (m,) each."""
+        every, first = self._joined
+        return every[first[self.group_of_center[own]] + place]
+
+    @cached_property
+    def _joined(self) -> tuple[Tensor, Tensor]:
+        """All candidates, one group after the other, and where each group begins."""
+        every = torch.cat(self.candidates)
+        sizes = torch.tensor([len(those) for those in self.candidates], device=every.device)
+        return every, sizes.cumsum(dim=0) - sizes
 
     @cached_property
     def padded(self) -> Tensor:
