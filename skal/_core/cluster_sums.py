@@ -68,7 +68,7 @@ class ClusterSums:
             for part, of_other in zip(self._parts, other._parts, strict=True):
                 part[some] += of_other[some]
 
-        self._map_clusters(add)
+        self.map_clusters(add)
         return self
 
     def add(self, rows: Tensor, labels: Tensor, *, sign: int = 1) -> None:
@@ -133,7 +133,7 @@ class ClusterSums:
             for sums, part, of_other in zip(result._parts, self._parts, other._parts, strict=True):
                 torch.add(part[some], of_other[some], alpha=sign, out=sums[some])
 
-        self._map_clusters(add)
+        self.map_clusters(add)
         return result
 
     def changed(self, clusters: Tensor, changes: ClusterSums) -> ClusterSums:
@@ -143,7 +143,7 @@ class ClusterSums:
             for change, part in zip(changes._parts, self._parts, strict=True):
                 change[some] += part.index_select(0, clusters[some])
 
-        changes._map_clusters(add)
+        changes.map_clusters(add)
         changes.counts += self.counts[clusters]
         changes.anchors = None if self.anchors is None else self.anchors[clusters[clusters < len(self.anchors)]]
         return changes
@@ -166,7 +166,7 @@ class ClusterSums:
         result.anchors, result.steps, result.counts, result._parts = self.anchors, self.steps, counts, parts
         return result
 
-    def _map_clusters(self, work: Callable[[slice], None]) -> None:
+    def map_clusters(self, work: Callable[[slice], None]) -> None:
         """Do some work for each cluster, on workers where they are many."""
         k, n_features = self.shape
         if self.counts.device.type != "cpu":
@@ -214,28 +214,30 @@ class ClusterSums:
 
         A row of `where_empty`, or its anchor, for an empty one.
         """
-        return self.put_means(torch.arange(len(self.counts), device=self.counts.device), where_empty.clone())
+        means = torch.empty_like(where_empty)
 
-    def put_means(self, clusters: Tensor, centers: Tensor) -> Tensor:
-        """Write what `means` says to the rows `clusters` of `centers`, and return these.
+        def put(some: slice) -> None:
+            means[some] = self._means_of(some, where_empty[some])
 
-        That of an empty cluster without an anchor stays as it is.
-        """
-        has_rows, divisor = (self.counts > 0)[:, None], self.counts.clamp(min=1)[:, None]
-        are_all_filled = bool(has_rows.all())
+        self.map_clusters(put)
+        return means
 
-        def divide(some: slice) -> None:
-            means = (self._sums_of(some) / divisor[some]).to(centers.dtype)
-            anchors = None if self.anchors is None else self.anchors[some]
-            if not are_all_filled:
-                before = centers.index_select(0, clusters[some])
-                if anchors is not None:
-                    before = torch.cat([anchors, before[len(anchors) :]])
-                means = torch.where(has_rows[some], means, before)
-            centers.index_copy_(0, clusters[some], pull(means, anchors))
+    def put_means(self, clusters: Tensor, centers: Tensor) -> None:
+        """Write what `means` says to the rows `clusters` of `centers`; that of an empty cluster stays as it is."""
 
-        self._map_clusters(divide)
-        return centers
+        def put(some: slice) -> None:
+            which = clusters[some]
+            centers.index_copy_(0, which, self._means_of(some, centers.index_select(0, which)))
+
+        self.map_clusters(put)
+
+    def _means_of(self, some: slice, where_empty: Tensor) -> Tensor:
+        counts = self.counts[some, None]
+        means = (self._sums_of(some) / counts.clamp(min=1)).to(where_empty.dtype)
+        anchors = None if self.anchors is None else self.anchors[some]
+        if anchors is not None:
+            where_empty = torch.cat([anchors, where_empty[len(anchors) :]])
+        return pull(torch.where(counts > 0, means, where_empty), anchors)
 
     def scatter(self) -> Tensor:
         """``‖sum‖² / count`` of each cluster, or `anchored_scatter`; float64 of shape (k,), 0 for an empty one."""
@@ -246,7 +248,7 @@ class ClusterSums:
                 min=1
             )
 
-        self._map_clusters(measure)
+        self.map_clusters(measure)
         if self.anchors is not None:
             m = len(self.anchors)
             scatter[:m] = anchored_scatter(self._sums_of(slice(0, m)), self.counts[:m], self.anchors)

@@ -137,7 +137,7 @@ class Descent:
             before = self.inertia
             costs = MoveCosts.of(self.centers, self.clusters, self.surroundings.near, hartigan)
             moves = self._find_moves(costs)
-            centers = self.centers
+            centers = self.centers.clone()
             filling_idx = self._fill_empty(self.cost)
             moves = moves.without(filling_idx)
             if step == 0 and (hartigan or not self._looks_up_by_groups()):
@@ -278,7 +278,7 @@ class Descent:
             return False
         self.clusters.put(touched, moved)
         self.scatter, self.inertia = scatter, inertia
-        self.centers = moved.put_means(touched, self.centers.clone())
+        moved.put_means(touched, self.centers)
         self.labels[row_idx] = goal
         self.could_gain[row_idx] = torch.inf
         return True

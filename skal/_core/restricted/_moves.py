@@ -54,9 +54,16 @@ class MoveCosts:
     def of(cls, centers: Tensor, clusters: ClusterSums, near: Neighborhoods, hartigan: bool) -> MoveCosts:
         """Weigh the centers."""
         away, home = weights(clusters, hartigan)
-        half_norms = away * half_sq_norms(centers) + 0.5 * surcharges(centers, clusters.anchors)
-        half_norms = torch.where((clusters.counts > 0) | clusters.are_anchored(), half_norms, torch.inf)
-        return cls(near, hartigan, away, home, centers * away[:, None], half_norms)
+        half_surcharges = 0.5 * surcharges(centers, clusters.anchors)
+        weighted, half_norms = torch.empty_like(centers), torch.empty_like(away)
+
+        def weigh(some: slice) -> None:
+            torch.mul(centers[some], away[some, None], out=weighted[some])
+            half_norms[some] = away[some] * half_sq_norms(centers[some]) + half_surcharges[some]
+
+        clusters.map_clusters(weigh)
+        half_norms[(clusters.counts == 0) & ~clusters.are_anchored()] = torch.inf
+        return cls(near, hartigan, away, home, weighted, half_norms)
 
 
 def weights(clusters: ClusterSums, hartigan: bool) -> tuple[Tensor, Tensor]:

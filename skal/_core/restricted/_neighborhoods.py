@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -214,6 +214,12 @@ def assign_by_groups(block: Block, per_row: tuple[Tensor, ...], means: GroupMean
     labels = torch.empty(block.n_rows, dtype=torch.int64, device=block.device)
     at_once = ROWS_AT_ONCE[block.device.type]
     for tile in block.tiles():
+        if len(means.near.candidates) == 1:
+            nearest = block.map(
+                partial(nearest_center, centers=means.centers, half_norms=means.half_norms), tile.rows.split(at_once)
+            )
+            labels[tile.slice] = torch.cat([found for found, _ in nearest])
+            continue
 
         def nearest_group(rows: Tensor) -> Tensor:
             return nearest_center(rows, means.group_centers, means.group_half_norms)[0]

@@ -34,8 +34,9 @@ __all__ = [
 ]
 
 _SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
-_STARTS, _START_PASSES = 2, 4  # tried on the sample where it holds enough rows a centroid to tell them apart:
-_ROWS_TO_CHOOSE_A_START = 100
+_START_PASSES = 4  # on the sample, where it holds enough rows a centroid for that
+_ROWS_TO_START_ON = 100
+_STARTS, _ROWS_TO_CHOOSE_A_START = 2, 250  # with fewer a centroid, the better of two starts ended no lower than one
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
 _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
@@ -195,17 +196,18 @@ def first_centers(
     at_least, per_center = _SEED_SAMPLE
     n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
     sample = small.take(rng.choice(small.n_rows, size=n_sampled, replace=False))
-    n_tried = min(n_sampled, _ROWS_TO_CHOOSE_A_START * n_clusters)
+    n_tried = min(n_sampled, _ROWS_TO_START_ON * n_clusters)
     sample_pool = Blocks(sample[:n_tried], small.device)
     leading = Blocks(sample[:n_tried, -_LEAST_COMPONENTS:].contiguous(), small.device)
-    if n_sampled < _ROWS_TO_CHOOSE_A_START * n_clusters:
+    if n_sampled < _ROWS_TO_START_ON * n_clusters:
         return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
 
     def start(own_rng: np.random.Generator) -> KMeansResult:
         drawn = kmeans_plus_plus(leading, n_clusters, own_rng)
         return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
 
-    runs = map_on(small.device, start, rng.spawn(_STARTS))
+    n_starts = _STARTS if n_sampled >= _ROWS_TO_CHOOSE_A_START * n_clusters else 1
+    runs = map_on(small.device, start, rng.spawn(n_starts))
     return min(runs, key=lambda run: run.partition.inertia).centers
 
 

@@ -17,8 +17,7 @@ from torch import Tensor
 from skal._core.anchors import surcharges
 from skal._core.blocks import Block, Blocks
 from skal._core.cluster_sums import ClusterSums
-from skal._core.distances import half_sq_norms, lowest, row_sq_dist, sq_dist_of_pairs
-from skal._core.ordering import positions_by_group
+from skal._core.distances import half_sq_norms, lowest_into, row_sq_dist, sq_dist_of_pairs
 from skal._core.products import affine
 from skal._core.restricted._moves import map_pieces
 from skal._core.restricted._neighborhoods import Neighborhoods
@@ -77,31 +76,40 @@ def best_merges(clusters: ClusterSums, centers: Tensor, near: Neighborhoods) -> 
     k, n_anchored = len(centers), clusters.n_anchored
     is_empty = clusters.counts == 0
     inverse_counts = 1.0 / clusters.counts.clamp(min=1).to(centers.dtype)
-    surcharge = surcharges(centers, clusters.anchors)
+    half_surcharge = 0.5 * surcharges(centers, clusters.anchors)
     half_norms = half_sq_norms(centers)
     if_filled = half_norms.masked_fill(is_empty, torch.inf)
-    lowest_rise, partner = torch.empty_like(half_norms), torch.empty_like(clusters.counts)
     everyone = torch.arange(k, device=centers.device)
     place = everyone if k <= _ALL_PAIRS_UP_TO else near.place_of_center
-    members = positions_by_group(near.group_of_center, len(near.candidates))
+    order, sizes = near.rows_by_group(everyone)
+    half_norms_of_own, inverse_counts_of_own, place_of_own = (
+        each[order][:, None] for each in (half_norms, inverse_counts, place)
+    )
+    lowest_rise, position = torch.empty_like(half_norms_of_own), torch.empty_like(place_of_own)
 
-    def rise(own: Tensor, others: Tensor, sq_dist: Tensor) -> Tensor:
-        merged = sq_dist / (inverse_counts[own] + inverse_counts[others])
+    def rise(others: Tensor, half_sq_dist: Tensor, inverse_counts_of_own: Tensor) -> Tensor:
+        """Half of what a merge costs."""
+        merged = half_sq_dist / (inverse_counts_of_own + inverse_counts[others])
         if not n_anchored:
             return merged
-        return torch.where(others < n_anchored, (sq_dist + surcharge[others]) / inverse_counts[own], merged)
+        is_anchored = others < n_anchored
+        return torch.where(is_anchored, (half_sq_dist + half_surcharge[others]) / inverse_counts_of_own, merged)
 
-    def find(group: int) -> None:
-        own = members[group]
+    def find(group_and_where: tuple[int, slice]) -> None:
+        group, where = group_and_where
         others = everyone if k <= _ALL_PAIRS_UP_TO else near.candidates[group]
-        first, second = centers.index_select(0, own), centers.index_select(0, others)
-        sq_dist = affine(if_filled[others], first, second.T, alpha=-1).add_(half_norms[own, None]).mul_(2.0)
-        rises = rise(own[:, None], others, sq_dist).scatter_(1, place[own, None], torch.inf)
-        lowest_rise[own], position = lowest(rises)
-        partner[own] = others[position]
+        first, second = centers.index_select(0, order[where]), centers.index_select(0, others)
+        half_sq_dist = affine(if_filled[others], first, second.T, alpha=-1).add_(half_norms_of_own[where])
+        rises = rise(others, half_sq_dist, inverse_counts_of_own[where])
+        lowest_into(rises.scatter_(1, place_of_own[where], torch.inf), lowest_rise[where], position[where])
 
-    map_on(centers.device, find, range(len(near.candidates)))
-    cost = rise(everyone, partner, sq_dist_of_pairs(centers, everyone, partner)).double()
+    ends = np.cumsum([0, *sizes]).tolist()
+    map_on(centers.device, find, [(group, slice(*ends[group : group + 2])) for group in range(len(sizes))])
+    lowest_rise, position = (
+        torch.empty_like(each[:, 0]).index_copy_(0, order, each[:, 0]) for each in (lowest_rise, position)
+    )
+    partner = position if k <= _ALL_PAIRS_UP_TO else near.candidate(everyone, position)
+    cost = 2.0 * rise(partner, 0.5 * sq_dist_of_pairs(centers, everyone, partner), inverse_counts).double()
     cost[torch.isinf(lowest_rise)] = torch.inf
     cost[:n_anchored] = torch.inf
     is_empty[:n_anchored] = False
@@ -189,8 +197,10 @@ def sum_second(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tup
 def _draw_one_each(labels: Tensor, sq_dist: Tensor, n_clusters: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw a row of each cluster with probability proportional to `sq_dist`; say which clusters have rows."""
     waits = torch.from_numpy(rng.exponential(size=len(labels))).to(labels.device)
-    order = torch.argsort(waits / sq_dist.double().clamp(min=torch.finfo(torch.float64).tiny), stable=True)
-    turn = torch.arange(len(labels), device=labels.device)
-    first = torch.full((n_clusters,), len(labels), dtype=torch.int64, device=labels.device)
-    first = first.scatter_reduce(0, labels[order], turn, "amin")
-    return order[first.clamp(max=len(labels) - 1)], first < len(labels)
+    waits /= sq_dist.double().clamp(min=torch.finfo(torch.float64).tiny)
+    least = waits.new_full((n_clusters,), torch.inf).scatter_reduce(0, labels, waits, "amin")
+    is_least = (waits == least[labels]).nonzero().flatten()
+    none = len(labels)
+    first = torch.full((n_clusters,), none, dtype=torch.int64, device=labels.device)
+    first = first.scatter_reduce(0, labels[is_least], is_least, "amin")
+    return first.clamp(max=none - 1), first < none
