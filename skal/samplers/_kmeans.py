@@ -71,7 +71,7 @@ class KMeansSampler(BaseSampler):
         Lloyd's rule and the rest by Hartigan's, the last eighth (more where the principal coordinates
         leave out much of the variance) in all dimensions. None means 20 for
         "lloyd", as in the reference, and for "restricted" 6 where clusters hold up to 25 rows, 8 for
-        50 and 8 more for each factor of ten above.
+        50 and 6 more for each factor of ten above.
     tol : float, default=1e-4
         "lloyd" ends when the squared movement of the centroids is at most `tol` times the mean
         variance of the features, as in scikit-learn, or when no row changes its cluster.
@@ -125,7 +125,7 @@ class KMeansSampler(BaseSampler):
     Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
     works on p = min(d, max(64, d/4), 128) principal coordinates: about ``400·n·p`` operations for each
     of its first passes and ``400·n·d`` for its last; ``2·m·budget·p`` for the seeds, drawn from a
-    sample of m = min(n, max(16384, 2·budget)) rows; and, where the coordinates leave out a share s of
+    sample of m = min(n, max(8192, 1.5·budget)) rows, 100·budget up to 163 centroids; and, where the coordinates leave out a share s of
     the variance, three times ``s²·n·budget·d`` at the most for rows compared with all centroids. Peak
     memory beside X: 60 bytes a row, five float64 arrays of budget × d, under "restricted" the principal
     coordinates (n × p float32) and tiles of 2²⁵ numbers (some 400 MiB), and a float32 copy of as much of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -116,6 +116,9 @@ def best_moves(
     return estimates[0], estimates[1], gains, gain[order], target[order], is_nearer[order]
 
 
+Part = tuple[Any, ...]  # the number of a group, and tensors of some of its rows
+
+
 class Gaining(NamedTuple):
     """Rows that gain by a move, as `best_moves` says."""
 
@@ -143,17 +146,20 @@ def _best_moves_in_tile(
     half_norms, place = tile.half_sq_norms[positions], near.place_of_center[label][:, None]
     stay, leave = (half_norms.new_empty(len(rows), 1) for _ in range(2))
     there = torch.empty_like(place)
+    n_candidates = [len(those) for those in near.candidates]
+    every = torch.cat(near.candidates)
+    of_groups = [each[every].split(n_candidates) for each in (costs.weighted_half_norms, costs.away)]
+    of_group = list(zip(near.candidates, *of_groups, strict=True))
 
-    def compare(stretch: list[tuple[int, slice]]) -> None:
-        for group, where in stretch:
-            candidates, here = near.candidates[group], place[where]
+    def compare(parts: list[Part]) -> None:
+        for group, positions, half_norms, place, stay, leave, there in parts:
+            candidates, weighted_half_norms, away = of_group[group]
             centers = costs.weighted_centers.index_select(0, candidates).T
-            some = tile.rows.index_select(0, positions[where])
-            cost = affine(costs.weighted_half_norms[candidates], some, centers, alpha=-1)
+            cost = affine(weighted_half_norms, tile.rows.index_select(0, positions), centers, alpha=-1)
             if costs.hartigan:
-                cost.addr_(half_norms[where], costs.away[candidates])
-            torch.gather(cost, 1, here, out=stay[where])
-            lowest_into(cost.scatter_(1, here, torch.inf), leave[where], there[where])
+                cost.addr_(half_norms, away)
+            torch.gather(cost, 1, place, out=stay)
+            lowest_into(cost.scatter_(1, place, torch.inf), leave, there)
 
     def weigh(part: slice) -> Gaining:
         at_home, elsewhere, own, which = stay[part, 0], leave[part, 0], label[part], order[part] + n_before
@@ -168,27 +174,34 @@ def _best_moves_in_tile(
         is_nearer = elsewhere[gains] / costs.away[target].clamp_(min=0.5) < at_home[gains]
         return Gaining(which[gains], -loss[gains], target, is_nearer)
 
-    block.map(compare, stretches(sizes, _ROWS_COMPARED_AT_ONCE[block.device.type]))
+    block.map(
+        compare,
+        stretches(sizes, _ROWS_COMPARED_AT_ONCE[block.device.type], (positions, half_norms, place, stay, leave, there)),
+    )
     at_once = _ROWS_WEIGHED_AT_ONCE[block.device.type]
     return block.map(weigh, [slice(start, start + at_once) for start in range(0, len(rows), at_once)])
 
 
-def stretches(sizes: list[int], most: int) -> Iterator[list[tuple[int, slice]]]:
-    """Part rows that are ordered by group, so many in each, into stretches of about `most` rows.
+def stretches(sizes: list[int], most: int, per_row: Sequence[Tensor]) -> Iterator[list[Part]]:
+    """Part tensors of rows that are ordered by group, so many in each, into stretches of about `most` rows.
 
-    A stretch is what a worker takes: parts of one group each, with the number of the group.
+    A stretch is what a worker takes: parts of one group each, with the number of the group first.
     """
-    parts: list[tuple[int, slice]] = []
-    start = n_rows = 0
+    groups, n_rows = [], []
     for group, size in enumerate(sizes):
-        for n_more in [most] * (size // most) + [size % most] * (size % most > 0):
-            if parts and n_rows + n_more > most:
-                yield parts
-                parts, n_rows = [], 0
-            parts.append((group, slice(start, start + n_more)))
-            start, n_rows = start + n_more, n_rows + n_more
-    if parts:
-        yield parts
+        of_group = [most] * (size // most) + [size % most] * (size % most > 0)
+        groups += [group] * len(of_group)
+        n_rows += of_group
+    stretch: list[Part] = []
+    n_together = 0
+    for part in zip(groups, *(each.split(n_rows) for each in per_row), strict=True):
+        if stretch and n_together + len(part[1]) > most:
+            yield stretch
+            stretch, n_together = [], 0
+        stretch.append(part)
+        n_together += len(part[1])
+    if stretch:
+        yield stretch
 
 
 def sum_by_cluster(block: Block, per_row: tuple[Tensor, ...], shared: tuple[int, tuple[float, ...]]) -> ClusterSums:

@@ -33,10 +33,9 @@ __all__ = [
     "tile_rows_of",
 ]
 
-_SEED_SAMPLE = (16384, 2)  # rows at least, rows a centroid
-_START_PASSES = 4  # on the sample, where it holds enough rows a centroid for that
-_ROWS_TO_START_ON = 100
-_STARTS, _ROWS_TO_CHOOSE_A_START = 2, 250  # with fewer a centroid, the better of two starts ended no lower than one
+_SEED_SAMPLE = (8192, 1.5)  # rows at least, rows a centroid
+_ROWS_TO_START_ON, _MOST_TO_START_ON = 100, 16384  # rows a centroid and rows of a sample on which seeds get passes
+_START_PASSES, _TWO_STARTS_UP_TO = 4, 64  # of more centroids the better of two starts ended no lower than one
 _LEAST_COMPONENTS, _MOST_COMPONENTS = 64, 128
 _MOST_OF_THE_VARIANCE = 0.8
 _LEAST_LOOKED_UP, _ROWS_TO_ONE_LOOKED_UP = 64, 512
@@ -74,8 +73,8 @@ def _n_components_of(n_features: int) -> int:
 
 
 def enough_passes(n_rows: int, n_clusters: int) -> int:
-    """Six passes for clusters of up to 25 rows, eight for 50, eight more for each factor of ten above."""
-    return round(max(6, 8 * (math.log10(n_rows / n_clusters) - 0.7)))
+    """Six passes for clusters of up to 25 rows, eight for 50, six more for each factor of ten above."""
+    return round(max(6, 8 + 6 * math.log10(n_rows / n_clusters / 50)))
 
 
 def tile_rows_of(n_features: int) -> int:
@@ -193,21 +192,21 @@ def first_centers(
         return on_axes(init, axes)
     if init == "random":
         return small.take(rng.choice(small.n_rows, size=n_clusters, replace=False))
+    n_to_start_on = _ROWS_TO_START_ON * n_clusters
+    gets_passes = n_to_start_on <= min(small.n_rows, _MOST_TO_START_ON)
     at_least, per_center = _SEED_SAMPLE
-    n_sampled = min(small.n_rows, max(at_least, per_center * n_clusters))
+    n_sampled = n_to_start_on if gets_passes else min(small.n_rows, max(at_least, int(per_center * n_clusters)))
     sample = small.take(rng.choice(small.n_rows, size=n_sampled, replace=False))
-    n_tried = min(n_sampled, _ROWS_TO_START_ON * n_clusters)
-    sample_pool = Blocks(sample[:n_tried], small.device)
-    leading = Blocks(sample[:n_tried, -_LEAST_COMPONENTS:].contiguous(), small.device)
-    if n_sampled < _ROWS_TO_START_ON * n_clusters:
+    sample_pool = Blocks(sample, small.device)
+    leading = Blocks(sample[:, -_LEAST_COMPONENTS:].contiguous(), small.device)
+    if not gets_passes:
         return sample_pool.take(kmeans_plus_plus(leading, n_clusters, rng))
 
     def start(own_rng: np.random.Generator) -> KMeansResult:
         drawn = kmeans_plus_plus(leading, n_clusters, own_rng)
         return lloyd(sample_pool, sample_pool.take(drawn), max_iter=_START_PASSES, max_sq_shift=0.0)
 
-    n_starts = _STARTS if n_sampled >= _ROWS_TO_CHOOSE_A_START * n_clusters else 1
-    runs = map_on(small.device, start, rng.spawn(n_starts))
+    runs = map_on(small.device, start, rng.spawn(2 if n_clusters <= _TWO_STARTS_UP_TO else 1))
     return min(runs, key=lambda run: run.partition.inertia).centers
 
 
