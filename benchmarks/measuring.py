@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,23 +30,39 @@ def peak_memory(result: dict) -> Iterator[None]:
     "seconds" on the clock, "cpu_seconds" of this process, which others on the machine hardly change, and the peak "mib"
     above what was there, less mapped files.
     """
-    start_mib, peak, ended = status_mib("RssAnon"), [0.0], threading.Event()
+    start_mib = status_mib("RssAnon")
+    with _watcher() as peak_mib:
+        start, cpu_start = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            result["seconds"] = time.perf_counter() - start
+            result["cpu_seconds"] = time.process_time() - cpu_start
+            result["mib"] = max(0.0, max(peak_mib(), status_mib("RssAnon")) - start_mib)
 
-    def watch():
-        while not ended.wait(0.01):
-            peak[0] = max(peak[0], status_mib("RssAnon"))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    start, cpu_start = time.perf_counter(), time.process_time()
-    try:
-        yield
-    finally:
-        result["seconds"] = time.perf_counter() - start
-        result["cpu_seconds"] = time.process_time() - cpu_start
-        ended.set()
-        watcher.join()
-    result["mib"] = max(0.0, max(peak[0], status_mib("RssAnon")) - start_mib)
+@contextmanager
+def _watcher() -> Iterator[Callable[[], float]]:
+    """Watch this process from another, as a thread here would take its turns of Python's lock from what is measured.
+
+    What is yielded ends the watch and says the peak.
+    """
+    code = (
+        "import os, re, select, sys\n"
+        "peak, status = 0, open(f'/proc/{os.getppid()}/status')\n"
+        "print(flush=True)\n"
+        "while not select.select([sys.stdin], [], [], 0.01)[0]:\n"
+        "    status.seek(0)\n"
+        "    peak = max(peak, *map(int, re.findall(r'RssAnon:\\s*(\\d+)', status.read())))\n"
+        "print(peak)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        process.stdout.readline()
+        try:
+            yield lambda: int(process.communicate()[0]) / 2**10
+        finally:
+            process.kill()
 
 
 @contextmanager

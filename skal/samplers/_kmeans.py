@@ -125,8 +125,9 @@ class KMeansSampler(BaseSampler):
     Time: "lloyd" takes ``2·n·budget·d`` operations a pass and as many for the seeds. "restricted"
     works on p = min(d, max(64, d/4), 128) principal coordinates: about ``400·n·p`` operations for each
     of its first passes and ``400·n·d`` for its last; ``2·m·budget·p`` for the seeds, drawn from a
-    sample of m = min(n, max(8192, 1.5·budget)) rows, 100·budget up to 163 centroids; and, where the coordinates leave out a share s of
-    the variance, three times ``s²·n·budget·d`` at the most for rows compared with all centroids. Peak
+    sample of m = min(n, max(8192, 1.5·budget)) rows, 100·budget up to 163 centroids; and, where the
+    coordinates leave out a share s of the variance, three times ``s²·n·budget·d`` at the most for rows compared
+    with all centroids. Peak
     memory beside X: 60 bytes a row, five float64 arrays of budget × d, under "restricted" the principal
     coordinates (n × p float32) and tiles of 2²⁵ numbers (some 400 MiB), and a float32 copy of as much of
     the pool as fits scikit-learn's ``working_memory`` (1 GiB unless set by `sklearn.config_context`);
