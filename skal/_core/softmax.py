@@ -22,6 +22,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 _ALIGNMENT = 16
 _BYTES_GATHERED_AT_ONCE = 2**20
 _MULTIPLICATIONS_THAT_NEED_THREADS = 2**24  # of one step of one run
+_MULTIPLICATIONS_BETWEEN_MEETINGS = 2**30  # of a stack, until it waits for the others and tells of its epochs
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def train_softmax(
         All with the same number of rows and features, dtype and device; classes may differ in number.
     schedule : AdamSchedule
     on_epoch : callable
-        Gets the epoch and the mean training loss of each run.
+        Gets the epoch and the mean training loss of each run; after short epochs, of several in turn.
 
     Returns
     -------
@@ -113,17 +114,19 @@ def _train_stacks(
     device = stacks[0].rows.device
     place_of = np.argsort([place for stack in stacks for place in stack.places])
     loss_curves: list[list[float]] = [[] for _ in place_of]
-    for epoch in range(schedule.n_epochs):
+    n_at_once = max(1, _MULTIPLICATIONS_BETWEEN_MEETINGS // max(stack.n_multiplications for stack in stacks))
+    for first in range(0, schedule.n_epochs, n_at_once):
+        epochs = range(first, min(first + n_at_once, schedule.n_epochs))
 
-        def train(stack: _Stack, epoch: int = epoch) -> list[float]:
-            return stack.train_epoch(schedule, epoch)
+        def train(stack: _Stack, epochs: range = epochs) -> list[list[float]]:
+            return [stack.train_epoch(schedule, epoch) for epoch in epochs]
 
-        of_stacks = map_on(device, train, stacks)
-        run_losses = [loss for of_stack in of_stacks for loss in of_stack]
-        losses = [run_losses[run] for run in place_of]
-        for curve, loss in zip(loss_curves, losses, strict=True):
-            curve.append(loss)
-        on_epoch(epoch, losses)
+        for epoch, *of_stacks in zip(epochs, *map_on(device, train, stacks), strict=True):
+            run_losses = [loss for of_stack in of_stacks for loss in of_stack]
+            losses = [run_losses[run] for run in place_of]
+            for curve, loss in zip(loss_curves, losses, strict=True):
+                curve.append(loss)
+            on_epoch(epoch, losses)
     layers = [stack.layer(run) for stack in stacks for run in range(stack.n_runs)]
     in_place = (layers[run] for run in place_of)
     return [SoftmaxLayer(weight, bias, curve) for (weight, bias), curve in zip(in_place, loss_curves, strict=True)]
@@ -189,6 +192,11 @@ class _Stack:
             groups.append(_SameClasses(slice(run, run + n_same), n_classes, layers, gradient))
             run, first = run + n_same, rows.stop
         return groups
+
+    @property
+    def n_multiplications(self) -> int:
+        """Of an epoch."""
+        return 2 * self.n_rows * self.layers.numel()
 
     def train_epoch(self, schedule: AdamSchedule, epoch: int) -> list[float]:
         """Pass once over the rows of every run; return each run's mean loss."""
