@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 from matplotlib.image import imread
@@ -58,6 +59,11 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
 def test_help(arguments):
     assert "demo" in CliRunner().invoke(app, arguments).output.lower()
+
+
+def test_the_installed_command_is_this_one():
+    (command,) = entry_points(group="console_scripts", name="skal")
+    assert command.load() is app
 
 
 def test_samplers_lists_every_sampler_of_the_registry():

@@ -180,6 +180,43 @@ def test_leaving_rows_alone_costs_next_to_nothing(k, rng, monkeypatch):
     assert of_second.mean() < of_first.mean() / 5
 
 
+@pytest.mark.parametrize(("k", "hartigan"), [(20, False), (20, True), (300, False), (300, True)])
+def test_the_best_move_of_each_row_is_that_of_a_loop_over_its_candidates(k, hartigan, rng):
+    pool = Blocks(rng.normal(size=(3000, 8)).astype(np.float32), CPU)
+    centers = pool.take(rng.choice(3000, k, replace=False))
+    descent = Descent(
+        pool, lloyd(pool, centers, max_iter=1, max_sq_shift=0.0).partition.labels, k, Surroundings(centers)
+    )
+    costs = MoveCosts.of(descent.centers, descent.clusters, descent.surroundings.near, hartigan)
+    moves = descent._find_moves(costs)
+    rows, means, counts = (
+        pool.whole().double().numpy(),
+        descent.centers.double().numpy(),
+        descent.clusters.counts.numpy(),
+    )
+    near, expected = descent.surroundings.near, {}
+    for row, own in enumerate(descent.labels.tolist()):
+        candidates = near.candidates[near.group_of_center[own]].numpy()
+        half_sq_dist = 0.5 * ((rows[row] - means[candidates]) ** 2).sum(axis=1)
+        n = counts[candidates]
+        at_home = half_sq_dist * (n / np.maximum(n - 1, 1) * (n > 1) if hartigan else 1.0)
+        elsewhere = np.where((candidates == own) | (n == 0), np.inf, half_sq_dist * (n / (n + 1) if hartigan else 1.0))
+        gain = at_home[candidates == own][0] - elsewhere.min()
+        is_nearer = half_sq_dist[elsewhere.argmin()] < half_sq_dist[candidates == own][0]
+        if gain > 1e-4:
+            expected[row] = candidates[elsewhere.argmin()], gain, is_nearer
+    found = {
+        row: move
+        for row, *move in zip(*(each.tolist() for each in moves), strict=True)
+        if row in expected or move[1] > 2e-4
+    }
+    assert len(expected) > 50
+    assert list(found) == sorted(expected)
+    for row, (goal, gain, is_nearer) in found.items():
+        assert (goal, is_nearer) == (expected[row][0], expected[row][2])
+        assert gain == pytest.approx(expected[row][1], rel=1e-3, abs=1e-4)
+
+
 def test_the_gain_of_a_move_is_half_what_the_inertia_falls(rng):
     X = groups(rng, n=400, d=12)
     pool = Blocks(X, CPU)
