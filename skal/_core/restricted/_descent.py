@@ -38,7 +38,7 @@ __all__ = ["Descent", "OnIteration"]
 _PASSES_BETWEEN_REGROUPINGS = 5
 _SHARE_THAT_MAY_MOVE = 3  # one member in so many, a pass and cluster
 _SHARE_OF_SHIFT, _SHARE_OF_COST = 0.3, 0.1  # with half of the first or all, the inertia differed by less than 0.1 %
-_MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND = 10, 0.01
+_MOST_ROUNDS_OF_SWAPS, _LEAST_GAIN_OF_A_ROUND, _ROWS_OF_A_SMALL_CLUSTER = 10, 0.01, 10
 _MOST_COST_OF_HALF_NORM = 8.0  # of the longest row: twice half the square of twice its length
 _ROUNDING = 2.0**-20  # a gain below this share of a row's squared norm may be float32's rounding
 
@@ -152,7 +152,11 @@ class Descent:
         return self.n_passes
 
     def swap(self, rng: np.random.Generator, keep: Keep = keep_nothing) -> None:
-        """Merge and split clusters in rounds, until one lowers the inertia by less than a hundredth."""
+        """Merge and split clusters in rounds, until one lowers the inertia by less than a hundredth.
+
+        Where clusters hold fewer than ten rows, a round takes longer beside a pass, and has to lower it by more.
+        """
+        least_gain = _LEAST_GAIN_OF_A_ROUND * max(1.0, _ROWS_OF_A_SMALL_CLUSTER * len(self.centers) / self.pool.n_rows)
         while self.n_rounds < _MOST_ROUNDS_OF_SWAPS:
             keep(self.state)
             self.n_rounds += 1
@@ -172,7 +176,7 @@ class Descent:
                 break
             freed, _, split = torch.tensor(swaps, device=self.labels.device).T
             self.surroundings.follow(freed, split)
-            if before - self.inertia < _LEAST_GAIN_OF_A_ROUND * before:
+            if before - self.inertia < least_gain * before:
                 break
         self.surroundings.renew(self.centers)
 
