@@ -68,11 +68,9 @@ def least_score(rows: Tensor, centers: Tensor, half_norms: Tensor) -> Tensor:
 
 def lowest(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Lowest of each row of scores (m, k), and its position, the first of equal ones; both (m,)."""
-    if scores.device.type != "cpu":
-        values, positions = scores.min(dim=1)
-        return values, positions
-    positions = torch.from_numpy(scores.numpy().argmin(axis=1))  # many times faster than torch's
-    return scores.gather(1, positions[:, None]).squeeze(1), positions
+    values, positions = scores.new_empty(len(scores), 1), scores.new_empty((len(scores), 1), dtype=torch.int64)
+    lowest_into(scores, values, positions)
+    return values.squeeze(1), positions.squeeze(1)
 
 
 def lowest_into(scores: Tensor, values: Tensor, positions: Tensor) -> None:
@@ -80,7 +78,7 @@ def lowest_into(scores: Tensor, values: Tensor, positions: Tensor) -> None:
     if scores.device.type != "cpu":
         torch.min(scores, dim=1, keepdim=True, out=(values, positions))
         return
-    scores.numpy().argmin(axis=1, out=positions.numpy()[:, 0])
+    scores.numpy().argmin(axis=1, out=positions.numpy()[:, 0])  # many times faster than torch's
     torch.gather(scores, 1, positions, out=values)
 
 

@@ -32,6 +32,40 @@ def cluster(X, k, seed=0, max_iter=None, **options):
     return core.restricted_kmeans(pool, sketch, k, rng, max_iter=max_iter, min_improvement=1e-4, **options)
 
 
+@pytest.mark.parametrize(("rows_a_cluster", "n_passes"), [(7, 6), (25, 6), (50, 8), (500, 14), (5000, 20)])
+def test_large_clusters_get_more_passes(rows_a_cluster, n_passes):
+    assert core.enough_passes(100 * rows_a_cluster, 100) == n_passes
+
+
+@pytest.mark.parametrize(("k", "n_starts"), [(64, 2), (65, 1), (100, 1), (101, 0)])
+def test_how_many_starts_are_tried(k, n_starts, rng, monkeypatch):
+    sketch = core.sketch_pool(Blocks(rng.normal(size=(10_000, 8)).astype(np.float32), CPU))
+    sizes = []
+
+    def counted(pool, *arguments, **options):
+        sizes.append(pool.n_rows)
+        return lloyd(pool, *arguments, **options)
+
+    monkeypatch.setattr(run, "lloyd", counted)
+    assert run.first_centers(sketch.coordinates, sketch.axes, k, "k-means++", rng).shape == (k, 8)
+    assert sizes == [100 * k] * n_starts
+
+
+def test_a_round_of_swaps_has_to_gain_more_where_clusters_are_small(rng, monkeypatch):
+    pool = Blocks(
+        (np.repeat(10 * rng.normal(size=(50, 8)), 40, 0) + rng.normal(size=(2000, 8))).astype(np.float32), CPU
+    )
+    centers = pool.take(np.arange(50))
+    labels = lloyd(pool, centers, max_iter=1, max_sq_shift=0.0).partition.labels
+    n_rounds = []
+    for rows_of_a_small_cluster in (10, 1e6):
+        monkeypatch.setattr(descent_module, "_ROWS_OF_A_SMALL_CLUSTER", rows_of_a_small_cluster)
+        descent = Descent(pool, labels, 50, Surroundings(centers))
+        descent.swap(np.random.default_rng(0))
+        n_rounds.append(descent.n_rounds)
+    assert n_rounds[0] > n_rounds[1] == 1
+
+
 @pytest.mark.parametrize("by_groups", [False, True])
 def test_in_which_passes_the_costliest_rows_are_looked_up(by_groups, rng, monkeypatch):
     monkeypatch.setattr(descent_module, "pays_to_look_up_by_groups", lambda *_: by_groups)

@@ -156,6 +156,28 @@ def test_every_epoch_reports_the_loss_of_each_run(rng):
     ]
 
 
+def test_how_often_stacks_meet_changes_nothing(n_threads, monkeypatch, rng):
+    n_threads(2)
+    problems = [make_problem(rng, seed=seed) for seed in range(3)]
+    results = []
+    for n_epochs_at_once in (1, 2, 5):
+        stack = softmax._Stack([again(problem, run) for run, problem in enumerate(problems)][:2], range(2))
+        n_multiplications = n_epochs_at_once * stack.n_multiplications
+        monkeypatch.setattr(softmax, "_MULTIPLICATIONS_BETWEEN_MEETINGS", n_multiplications)
+        epochs = []
+        layers = train_softmax(
+            [again(problem, run) for run, problem in enumerate(problems)],
+            AdamSchedule(0.01, (2,), 0.1, 5, 8),
+            on_epoch=lambda epoch, losses, epochs=epochs: epochs.append(epoch),
+        )
+        assert epochs == list(range(5))
+        results.append(layers)
+    for others in results[1:]:
+        for layer, expected in zip(others, results[0], strict=True):
+            torch.testing.assert_close(layer.weight, expected.weight)
+            assert layer.loss_curve == pytest.approx(expected.loss_curve)
+
+
 @pytest.mark.gpu
 def test_a_stack_on_a_gpu(rng):
     problems = [make_problem(rng, seed=seed, n_classes=2 + seed) for seed in range(3)]

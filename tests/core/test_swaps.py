@@ -8,7 +8,15 @@ from skal._core.blocks import Blocks
 from skal._core.cluster_sums import ClusterSums
 from skal._core.restricted._moves import sum_by_cluster
 from skal._core.restricted._neighborhoods import Surroundings
-from skal._core.restricted._swaps import Merges, Splits, best_merges, best_splits, choose_swaps, swap_targets
+from skal._core.restricted._swaps import (
+    Merges,
+    Splits,
+    _draw_one_each,
+    best_merges,
+    best_splits,
+    choose_swaps,
+    swap_targets,
+)
 
 CPU = torch.device("cpu")
 
@@ -97,3 +105,16 @@ def test_no_swap_where_nothing_gains(rng):
     centers = clusters.means(torch.zeros(5, 5))
     splits = best_splits(pool, labels, clusters, centers, rng)
     assert choose_swaps(splits, best_merges(clusters, centers, Surroundings(centers).near)) == []
+
+
+def test_second_centers_are_drawn_from_their_clusters_by_squared_distance(rng):
+    n_clusters = 4000
+    labels = torch.arange(2 * n_clusters) % n_clusters
+    sq_dist = torch.where(torch.arange(2 * n_clusters) < n_clusters, 1.0, 3.0)
+    sq_dist[labels == 7] = 0.0  # copies of their center: any of them
+    order = torch.from_numpy(rng.permutation(2 * n_clusters))
+    drawn, is_filled = _draw_one_each(labels[order], sq_dist[order], n_clusters + 1, rng)
+    assert is_filled.tolist() == [True] * n_clusters + [False]
+    assert torch.equal(labels[order][drawn[:-1]], torch.arange(n_clusters))
+    share_of_far = float((sq_dist[order][drawn[:-1]] == 3.0).double().mean())
+    assert share_of_far == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / n_clusters) ** 0.5)

@@ -146,10 +146,9 @@ def _best_moves_in_tile(
     half_norms, place = tile.half_sq_norms[positions], near.place_of_center[label][:, None]
     stay, leave = (half_norms.new_empty(len(rows), 1) for _ in range(2))
     there = torch.empty_like(place)
-    n_candidates = [len(those) for those in near.candidates]
-    every = torch.cat(near.candidates)
-    of_groups = [each[every].split(n_candidates) for each in (costs.weighted_half_norms, costs.away)]
-    of_group = list(zip(near.candidates, *of_groups, strict=True))
+    of_group = list(
+        zip(near.candidates, near.of_candidates(costs.weighted_half_norms), near.of_candidates(costs.away), strict=True)
+    )
 
     def compare(parts: list[Part]) -> None:
         for group, positions, half_norms, place, stay, leave, there in parts:

@@ -70,6 +70,12 @@ class Neighborhoods:
         every, first = self._joined
         return every[first[self.group_of_center[own]] + place]
 
+    def of_candidates(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Return for each group the values (k,) of its candidates."""
+        every, _ = self._joined
+        parts: tuple[Tensor, ...] = values[every].split([len(those) for those in self.candidates])
+        return parts
+
     @cached_property
     def _joined(self) -> tuple[Tensor, Tensor]:
         """All candidates, one group after the other, and where each group begins."""
